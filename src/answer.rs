@@ -1,0 +1,106 @@
+//! The answer's body on its way to the caller, whoever answered. With its end, the request has ended.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+
+use crate::server::Visit;
+use crate::telemetry::access::AccessRecord;
+use crate::upstream::{BrokenAnswer, StreamedBody};
+
+/// The body of an answer, with the record of its request. Dropping it ends both.
+pub(crate) struct AnswerBody {
+    source: Source,
+    record: AccessRecord,
+    visit: Rc<Visit>,
+}
+
+enum Source {
+    /// sidekey's own text.
+    Own(Full<Bytes>),
+    /// What the upstream sends.
+    Streamed(StreamedBody),
+}
+
+impl AnswerBody {
+    pub(crate) fn own(text: Bytes, record: AccessRecord, visit: Rc<Visit>) -> Self {
+        Self::new(Source::Own(Full::new(text)), record, visit)
+    }
+
+    pub(crate) fn streamed(body: StreamedBody, record: AccessRecord, visit: Rc<Visit>) -> Self {
+        Self::new(Source::Streamed(body), record, visit)
+    }
+
+    fn new(source: Source, record: AccessRecord, visit: Rc<Visit>) -> Self {
+        visit.begin_answer();
+        let mut body = Self { source, record, visit };
+        body.note_end();
+        body
+    }
+
+    fn wait(&self) {
+        match &self.source {
+            Source::Streamed(body) => self.visit.wait_for_upstream(body.idle_limit()),
+            Source::Own(_) => {}
+        }
+    }
+
+    fn note_end(&mut self) {
+        if self.is_end_stream() {
+            self.record.finish();
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BrokenAnswer;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let polled = match &mut self.source {
+            Source::Own(text) => Pin::new(text).poll_frame(cx).map_err(|never| match never {}),
+            Source::Streamed(body) => Pin::new(body).poll_frame(cx),
+        };
+        match &polled {
+            Poll::Pending => self.wait(),
+            Poll::Ready(None) => self.record.finish(),
+            Poll::Ready(Some(Ok(frame))) => {
+                self.visit.stop_waiting();
+                self.record.received(frame.data_ref().map_or(0, Bytes::len));
+                self.note_end();
+            }
+            Poll::Ready(Some(Err(_))) => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Own(text) => text.is_end_stream(),
+            Source::Streamed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own(text) => text.size_hint(),
+            Source::Streamed(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        if let Source::Streamed(body) = &self.source {
+            self.record.sent(body.sent());
+        }
+        self.visit.end();
+    }
+}

@@ -1,0 +1,39 @@
+//! `sidekey check`.
+
+use std::io::{self, Write};
+
+use crate::config::Config;
+use crate::{ServeError, Server};
+
+/// Says what `config`, which is right as far as it was read, amounts to.
+///
+/// # Errors
+/// What only serving would have found; or nothing can be written.
+pub fn check(config: &Config, out: &mut dyn Write) -> Result<(), CheckError> {
+    Server::check(config)?;
+    let plural = |count: usize, thing: &str| format!("{count} {thing}{}", if count == 1 { "" } else { "s" });
+    let upstreams = plural(config.upstreams.len(), "upstream");
+    writeln!(out, "ok: {upstreams}, {}", plural(config.listeners.len(), "listener"))?;
+    for listener in &config.listeners {
+        writeln!(out, "  listen.{:<12} {}", listener.name, listener.address)?;
+    }
+    for upstream in &config.upstreams {
+        let scheme = upstream.credential.scheme();
+        writeln!(out, "  upstream.{:<10} {} with {scheme}", upstream.name, upstream.origin)?;
+    }
+    for warning in config.warnings() {
+        writeln!(out, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
+/// Why a config that could be read is not right.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// It cannot be served.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The result cannot be written.
+    #[error("cannot write the result")]
+    Write(#[from] io::Error),
+}

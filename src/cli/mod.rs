@@ -1,0 +1,68 @@
+//! The command line: what may be written, and one file for each command. Nothing here prints or exits.
+
+pub mod check;
+pub mod demo;
+pub mod run;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::telemetry::LogFormat;
+
+/// Your apps make the calls. sidekey holds the keys.
+#[derive(Parser)]
+#[command(name = "sidekey", version, about, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed while running, 2 usage, 78 bad config")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What sidekey can do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Serve until SIGTERM or SIGINT, then finish what has begun
+    Run {
+        /// Which config.
+        #[command(flatten)]
+        config: ConfigFlag,
+        /// How log lines look [default: human on a terminal, else json]
+        #[arg(long, value_name = "FORMAT")]
+        log_format: Option<LogFormat>,
+    },
+    /// Say everything that is wrong with a config
+    Check {
+        /// Which config.
+        #[command(flatten)]
+        config: ConfigFlag,
+    },
+    /// Show sidekey at work, before stand-ins of five vendors
+    Demo(demo::Demo),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `--config`, and where a config is looked for without it.
+#[derive(Args)]
+pub struct ConfigFlag {
+    /// The config file [default: ./sidekey.toml, else /etc/sidekey/sidekey.toml]
+    #[arg(long, short, value_name = "FILE", env = "SIDEKEY_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFlag {
+    /// The file that is meant. The second place answers for both, where there is neither.
+    pub fn path(&self) -> PathBuf {
+        let here = PathBuf::from("sidekey.toml");
+        match &self.config {
+            Some(path) => path.clone(),
+            None if here.exists() => here,
+            None => PathBuf::from("/etc/sidekey/sidekey.toml"),
+        }
+    }
+}

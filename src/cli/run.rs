@@ -1,0 +1,85 @@
+//! `sidekey run`.
+
+use std::future::Future;
+use std::io;
+
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{Config, Drained, ServeError, Server};
+
+/// Why `run` ended as it should not.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The server does not run.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The system gives no runtime, or no signals.
+    #[error("cannot start")]
+    Start(#[from] io::Error),
+    /// A second signal came while begun requests were being finished.
+    #[error("stopped by a second signal, before begun requests were finished")]
+    SecondSignal,
+}
+
+/// Serves until SIGTERM or SIGINT, then finishes what has begun; a second signal ends it at once.
+///
+/// # Errors
+/// The server cannot start, or was stopped before it had finished.
+pub fn run(config: Config) -> Result<(), RunError> {
+    for warning in config.warnings() {
+        tracing::warn!(target: "config", "{warning}");
+    }
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        let server = Server::bind(config)?;
+        for address in server.addresses() {
+            tracing::info!(target: "server", %address, "listening");
+        }
+        let (draining, drain_begun) = tokio::sync::oneshot::channel();
+        let mut second = Signals::new()?;
+        let stop = async move {
+            signals.next().await;
+            tracing::info!(target: "server", "stopping: begun requests are finished, a second signal ends them");
+            let _ = draining.send(());
+        };
+        tokio::select! {
+            drained = server.serve(stop) => match drained? {
+                Drained::Whole => tracing::info!(target: "server", "stopped"),
+                Drained::Cut(connections) => {
+                    tracing::warn!(target: "server", connections, "stopped: these took longer than `drain`");
+                }
+            },
+            () = second.next_after(drain_begun) => return Err(RunError::SecondSignal),
+        }
+        Ok(())
+    })
+}
+
+/// SIGTERM and SIGINT.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for either.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Waits for the one that comes after the first, which `first` tells of.
+    async fn next_after<T>(&mut self, first: impl Future<Output = T>) {
+        first.await;
+        self.next().await;
+        self.next().await;
+    }
+}

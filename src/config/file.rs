@@ -1,0 +1,93 @@
+//! The config as it is written: reads TOML into a [`Config`], or says everything that is wrong with it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use super::error::{ConfigError, Fault, Position, Problem};
+use super::read::{Reader, Table};
+use super::{Config, ListenAddress, Listener, Server, listen, names, syntax, upstream};
+use crate::secret::source::Source;
+
+const DRAIN: Duration = Duration::from_secs(25);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// More threads than any machine that this is meant for has.
+const MAX_WORKERS: usize = 1024;
+const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+pub(super) fn load(path: &Path) -> Result<Config, ConfigError> {
+    let refuse = |position, fault| ConfigError::new(path, vec![Problem::new(position, None, fault)]);
+    let bytes = std::fs::read(path).map_err(|error| refuse(None, unreadable(&error)))?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => parse(path, text),
+        Err(error) => {
+            let intact = bytes.get(..error.valid_up_to()).and_then(|bytes| std::str::from_utf8(bytes).ok());
+            let position = Position::of(error.valid_up_to(), intact.unwrap_or_default());
+            Err(refuse(Some(position), Fault::new("not UTF-8, as TOML has to be")))
+        }
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> Fault {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Fault::new("there is no such file").hint("name one with `--config FILE`"),
+        std::io::ErrorKind::PermissionDenied => Fault::new("the file cannot be read: permission denied"),
+        std::io::ErrorKind::IsADirectory => Fault::new("expected a file, found a directory"),
+        _ => Fault::new("the file cannot be read"),
+    }
+}
+
+pub(super) fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    parse_with(path, text, Source::Process { folder })
+}
+
+/// Parses `text`, whose references lead to `source`.
+pub(crate) fn parse_with(path: &Path, text: &str, source: Source<'_>) -> Result<Config, ConfigError> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let reader = Reader::new(source);
+    let config = reader.root(document.get_ref(), read_config);
+    let problems = reader.take_problems(text, syntax::problems(text, &errors));
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError::new(path, problems)) }
+}
+
+/// With problems noted, the result is only what could be read.
+fn read_config(table: &mut Table<'_>) -> Config {
+    let server = table.section("server", read_server);
+    let mut listeners = table.section("listen", listen::read_all);
+    let mut upstreams = table.section("upstream", upstream::read_all);
+    let reader = table.reader();
+    if upstreams.names.is_empty() {
+        let fault = Fault::new("there is no upstream, so nothing to be a proxy for");
+        reader.refuse_file(fault.hint("add `[upstream.NAME]` with a `preset` or `url`, and `auth`"));
+    }
+    names::check(reader, &mut listeners, &mut upstreams);
+    let mut listeners: Vec<Listener> = listeners.into_iter().map(|written| written.listener).collect();
+    if listeners.is_empty() {
+        listeners.push(default_listener());
+    }
+    let upstreams = upstreams.read.into_iter().map(|written| written.upstream).collect();
+    Config { server, listeners, upstreams, warnings: reader.take_warnings() }
+}
+
+fn read_server(table: &mut Table<'_>) -> Server {
+    let workers = table.integer("workers", 1..=MAX_WORKERS).and_then(NonZeroUsize::new);
+    // `available_parallelism` counts affinity and the cgroup's quota.
+    let usable = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    Server {
+        workers: workers.unwrap_or_else(usable),
+        drain: table.duration_or_zero("drain").unwrap_or(DRAIN),
+        header_timeout: table.duration("header_timeout").unwrap_or(HEADER_TIMEOUT),
+        keep_alive: table.duration("keep_alive").unwrap_or(KEEP_ALIVE),
+        write_timeout: table.duration("write_timeout").unwrap_or(WRITE_TIMEOUT),
+    }
+}
+
+fn default_listener() -> Listener {
+    Listener { name: "local".into(), address: ListenAddress::Tcp(DEFAULT_ADDRESS), names: Vec::new(), upstream: None }
+}

@@ -1,0 +1,74 @@
+//! `[listen.NAME]`: where callers come in.
+
+use std::net::SocketAddr;
+
+use super::error::Fault;
+use super::read::{At, Place, Table};
+use super::{ListenAddress, Listener, names};
+use crate::upstream::Host;
+
+/// The mode of a Unix socket: its owner alone.
+const SOCKET_MODE: u32 = 0o600;
+/// The longest path that the operating systems' `sockaddr_un` holds, with its final NUL.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// A listener whose upstream is still a name.
+pub(super) struct ListenerFile<'a> {
+    pub(super) listener: Listener,
+    pub(super) address: Place,
+    pub(super) upstream: Option<At<&'a str>>,
+}
+
+pub(super) fn read_all<'a>(table: &mut Table<'a>) -> Vec<ListenerFile<'a>> {
+    table.each(read)
+}
+
+fn read<'a>(name: At<&'a str>, table: &mut Table<'a>) -> Option<ListenerFile<'a>> {
+    names::check_label(table, &name);
+    let mode = table.parsed("mode", "a mode in quotes, such as `\"0660\"`", parse_mode);
+    let names = names::read_hosts(table, "names");
+    let upstream = table.text("upstream", "the name of an upstream");
+    let address = read_address(table);
+    let At { value: mut address, place } = address?;
+    match (&mut address, mode) {
+        (ListenAddress::Unix { mode, .. }, Some(written)) => *mode = written.value,
+        (ListenAddress::Tcp(_), Some(written)) => {
+            table.refuse(&written.place, "only a `unix:` socket has a mode");
+        }
+        (_, None) => {}
+    }
+    let names = names.into_iter().map(|name| name.value).collect();
+    let listener = Listener { name: name.value.into(), address, names, upstream: None };
+    Some(ListenerFile { listener, address: place, upstream })
+}
+
+fn read_address(table: &mut Table<'_>) -> Option<At<ListenAddress>> {
+    const EXPECTED: &str = "an address, `IP:PORT` or `unix:/PATH`";
+    if !table.has("address") {
+        table.refuse_missing("address", EXPECTED);
+    }
+    let source = table.reader().source;
+    table.parsed("address", EXPECTED, |text| match text.strip_prefix("unix:") {
+        Some("") => Err(Fault::new("expected a path after `unix:`")),
+        Some(path) => {
+            let path = source.locate(path);
+            match path.as_os_str().len() {
+                0..=MAX_SOCKET_PATH => Ok(ListenAddress::Unix { path, mode: SOCKET_MODE }),
+                _ => Err(Fault::new(format!(
+                    "the path is longer than the {MAX_SOCKET_PATH} bytes that a socket may have"
+                ))),
+            }
+        }
+        None => text.parse::<SocketAddr>().map(ListenAddress::Tcp).map_err(|_| {
+            let port_missing = Host::parse(text).is_some();
+            let fault = Fault::new(format!("expected {EXPECTED}"));
+            fault.hint(if port_missing { "the port is missing" } else { "such as `127.0.0.1:8080`, or `[::1]:8080`" })
+        }),
+    })
+}
+
+fn parse_mode(text: &str) -> Result<u32, Fault> {
+    let octal = (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= 0o777);
+    mode.ok_or_else(|| Fault::new("expected a mode of octal digits, from `\"0000\"` to `\"0777\"`"))
+}

@@ -1,0 +1,164 @@
+//! The config, parsed and right: a [`Config`] that exists can be served. [`file`] reads it from TOML through the cursor
+//! of [`read`], [`preset`] knows the vendors, [`error`] says everything that is wrong, and never a value.
+
+pub(crate) mod error;
+pub(crate) mod file;
+mod listen;
+mod names;
+pub(crate) mod preset;
+pub(crate) mod read;
+mod syntax;
+mod tls;
+mod units;
+mod upstream;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::HeaderName;
+
+pub use self::error::{ConfigError, Position, Problem};
+use self::preset::Preset;
+use crate::credential::Credential;
+use crate::upstream::Origin;
+
+/// Everything that `sidekey run` needs: checked, complete, with every secret read.
+pub struct Config {
+    /// How the process runs.
+    pub(crate) server: Server,
+    /// Where callers come in. Never empty.
+    pub(crate) listeners: Vec<Listener>,
+    /// The vendors' APIs, in the order of the file. Never empty; names are unique.
+    pub(crate) upstreams: Vec<Upstream>,
+    /// What is allowed, but should not stay so.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads `path`, and the secrets that it refers to.
+    ///
+    /// # Errors
+    /// Every problem that the file has, each with its place; or that it cannot be read.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        file::load(path)
+    }
+
+    /// Parses `text` as if it had been read from `path`, which error messages name.
+    ///
+    /// # Errors
+    /// Every problem that the text has, each with its place.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        file::parse(path, text)
+    }
+
+    /// What is allowed, but should not stay so: a secret file that everyone can read. Never a value.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+/// `[server]`.
+pub(crate) struct Server {
+    /// Threads that serve; each owns its connections.
+    pub(crate) workers: NonZeroUsize,
+    /// How long begun requests may take to finish after SIGTERM.
+    pub(crate) drain: Duration,
+    /// From a request's first byte to the end of its header.
+    pub(crate) header_timeout: Duration,
+    /// How long a caller's connection may stay open without a request.
+    pub(crate) keep_alive: Duration,
+    /// How long a caller may go without reading any of its answer.
+    pub(crate) write_timeout: Duration,
+}
+
+/// `[listen.NAME]`.
+pub(crate) struct Listener {
+    pub(crate) name: Box<str>,
+    pub(crate) address: ListenAddress,
+    /// Further names under which this listener itself is known, in lower case, without a port.
+    pub(crate) names: Vec<Box<str>>,
+    /// It serves this one upstream (an index into [`Config::upstreams`]) and takes no prefix off.
+    pub(crate) upstream: Option<usize>,
+}
+
+/// Where a listener binds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ListenAddress {
+    Tcp(SocketAddr),
+    /// A socket in the file system, with the mode that it gets.
+    Unix {
+        path: PathBuf,
+        mode: u32,
+    },
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// `[upstream.NAME]`.
+pub(crate) struct Upstream {
+    pub(crate) name: Box<str>,
+    pub(crate) preset: Option<&'static Preset>,
+    /// Dialled, named in SNI, sent as `Host` and signed: nothing else says where a request goes.
+    pub(crate) origin: Origin,
+    /// Further names that mean this upstream, in lower case, without a port.
+    pub(crate) hosts: Vec<Box<str>>,
+    pub(crate) credential: Credential,
+    /// Header fields of the caller that never reach this vendor (the preset's list).
+    pub(crate) strip: &'static [HeaderName],
+    pub(crate) tls: Tls,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) pool: Pool,
+}
+
+/// `tls = { … }`. There is no way to switch verification off.
+#[derive(Default)]
+pub(crate) struct Tls {
+    /// Trusted besides the system's roots.
+    pub(crate) extra_roots: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// The name in SNI and in the certificate, where it is not the URL's host.
+    pub(crate) server_name: Option<rustls::pki_types::ServerName<'static>>,
+    /// Shown to an upstream that asks who is calling.
+    pub(crate) client: Option<ClientIdentity>,
+}
+
+/// A client certificate chain and its private key, which is wiped when it is dropped.
+pub(crate) struct ClientIdentity {
+    pub(crate) chain: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// In DER: PKCS #8, PKCS #1 or SEC 1.
+    pub(crate) key: crate::Secret,
+}
+
+/// `timeouts = { … }`: a deadline for every phase.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    /// Name look-up.
+    pub(crate) lookup: Duration,
+    /// All attempts to connect, over every address.
+    pub(crate) connect: Duration,
+    /// The TLS handshake.
+    pub(crate) tls: Duration,
+    /// From the end of the request to the response's header.
+    pub(crate) response: Duration,
+    /// Between two pieces of a body, either way.
+    pub(crate) idle: Duration,
+}
+
+/// `pool = { … }`: upstream connections kept for the next request, for each worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pool {
+    pub(crate) idle: Duration,
+    pub(crate) max_idle: usize,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! Names: what they are made of, and that each means one thing.
+
+use super::ListenAddress;
+use super::error::Fault;
+use super::listen::ListenerFile;
+use super::read::{At, Place, Reader, Table};
+use super::upstream::UpstreamsFile;
+use crate::upstream::Host;
+
+/// A host name that means an upstream, or a listener itself.
+pub(super) type HostName = At<Box<str>>;
+
+/// Refuses a name that cannot be a label of a host name, as in `NAME.localhost`.
+pub(super) fn check_label(table: &Table<'_>, name: &At<&str>) {
+    let text = name.value;
+    let legal = (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if !legal {
+        let fault = Fault::new("not a usable name");
+        table.refuse(
+            &name.place,
+            fault.hint("a name has 1 to 63 of `a-z`, `0-9` and, inside, `-`, as in `NAME.localhost`"),
+        );
+    }
+}
+
+/// A list of host names, in lower case.
+pub(super) fn read_hosts(table: &mut Table<'_>, key: &'static str) -> Vec<HostName> {
+    let mut hosts = Vec::new();
+    for At { value, place } in table.list(key, "a list of host names").map(|list| list.value).unwrap_or_default() {
+        match Host::parse(value) {
+            Some(host) => hosts.push(At { value: host.to_string().into(), place }),
+            None => table.refuse(&place, "expected a host name or address, without scheme, port or path"),
+        }
+    }
+    hosts
+}
+
+/// What listeners and upstreams say of each other: resolves each listener's upstream, and refuses what is ambiguous.
+pub(super) fn check(reader: &Reader<'_>, listeners: &mut [ListenerFile<'_>], upstreams: &mut UpstreamsFile<'_>) {
+    for written in &mut *listeners {
+        let Some(At { value: name, place }) = &written.upstream else { continue };
+        written.listener.upstream = upstreams.read.iter().position(|known| *known.upstream.name == **name);
+        if !upstreams.names.contains(name) {
+            let fault = Fault::new("there is no upstream of this name");
+            reader.refuse(place, fault.suggest_or_list(name, upstreams.names.iter().copied()));
+        }
+    }
+    check_addresses(reader, listeners);
+    check_hosts(reader, listeners, upstreams);
+}
+
+/// Refuses a second listener at one address. Port 0 is a new port each time.
+fn check_addresses(reader: &Reader<'_>, listeners: &[ListenerFile<'_>]) {
+    for (index, written) in listeners.iter().enumerate() {
+        let same = |other: &&ListenerFile<'_>| match (&other.listener.address, &written.listener.address) {
+            (ListenAddress::Tcp(a), ListenAddress::Tcp(b)) => a == b && a.port() != 0,
+            (ListenAddress::Unix { path: a, .. }, ListenAddress::Unix { path: b, .. }) => a == b,
+            (ListenAddress::Tcp(_), ListenAddress::Unix { .. })
+            | (ListenAddress::Unix { .. }, ListenAddress::Tcp(_)) => false,
+        };
+        if let Some(first) = listeners.iter().take(index).find(same) {
+            reader.refuse(
+                &written.address,
+                Fault::new(format!("`listen.{}` has this address already", first.listener.name)),
+            );
+        }
+    }
+}
+
+/// Refuses a host that means two things. A host that only URLs share is none of these: it then means no upstream.
+fn check_hosts(reader: &Reader<'_>, listeners: &[ListenerFile<'_>], upstreams: &UpstreamsFile<'_>) {
+    let mut taken: Vec<(&str, &str)> = Vec::new();
+    for written in &upstreams.read {
+        let own_name = &*written.upstream.name;
+        for At { value: host, place } in &written.hosts {
+            if let Some((_, first)) = taken.iter().find(|(known, _)| *known == &**host) {
+                refuse_second(reader, place, first, own_name);
+            } else if means_a_listener(host, listeners) {
+                let fault = Fault::new("a listener itself is known by this name, so it cannot mean an upstream");
+                reader.refuse(place, fault.hint("`NAME.localhost` and the path prefix `/NAME` work without `hosts`"));
+            } else if let Some(other) = means_other_by_name(host, own_name, &upstreams.names) {
+                reader.refuse(place, Fault::new(format!("this name means `upstream.{other}` already")));
+            }
+            taken.push((host, own_name));
+        }
+    }
+}
+
+fn refuse_second(reader: &Reader<'_>, place: &Place, first: &str, own_name: &str) {
+    if first == own_name {
+        reader.refuse(place, "this host is listed twice");
+    } else {
+        let fault = Fault::new(format!("`upstream.{first}` has this host already"));
+        reader
+            .refuse(place, fault.hint("a host means one upstream; reach the other one by `NAME.localhost` or `/NAME`"));
+    }
+}
+
+fn means_a_listener(host: &str, listeners: &[ListenerFile<'_>]) -> bool {
+    let is_address = |written: &ListenerFile<'_>| match &written.listener.address {
+        ListenAddress::Tcp(address) => *host == Host::Address(address.ip()).to_string(),
+        ListenAddress::Unix { .. } => false,
+    };
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+        || listeners
+            .iter()
+            .any(|written| is_address(written) || written.listener.names.iter().any(|name| **name == *host))
+}
+
+/// `NAME.localhost` means the upstream NAME, and so no other.
+fn means_other_by_name<'a>(host: &str, own_name: &str, names: &[&'a str]) -> Option<&'a str> {
+    let label = host.strip_suffix(".localhost")?;
+    names.iter().copied().find(|name| *name == label && *name != own_name)
+}

@@ -1,0 +1,295 @@
+//! One table of the file, and what can be asked of it.
+
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{At, Place, Reader};
+use crate::Secret;
+use crate::config::error::{Fault, list};
+use crate::config::units;
+use crate::secret::source::{NotReference, Reference};
+
+/// A table of the file. Whoever reads one asks for all its keys before leaving early: what was not asked for by then
+/// is reported as unknown.
+pub(crate) struct Table<'a> {
+    reader: &'a Reader<'a>,
+    entries: &'a DeTable<'a>,
+    pub(crate) place: Place,
+    asked: Vec<&'static str>,
+    any_key: bool,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn new(reader: &'a Reader<'a>, entries: &'a DeTable<'a>, place: Place) -> Self {
+        Self { reader, entries, place, asked: Vec::new(), any_key: false }
+    }
+
+    pub(crate) fn reader(&self) -> &'a Reader<'a> {
+        self.reader
+    }
+
+    pub(crate) fn refuse(&self, place: &Place, fault: impl Into<Fault>) {
+        self.reader.refuse(place, fault);
+    }
+
+    /// Notes that `key` is not there, and what it would be.
+    pub(crate) fn refuse_missing(&self, key: &str, expected: &str) {
+        let place = Place { span: self.place.span.clone(), key: self.key_path(key) };
+        self.reader.note(Some(place), Fault::new(format!("missing: expected {expected}")), true);
+    }
+
+    /// Notes that something in this table is not there.
+    pub(crate) fn refuse_absence(&self, fault: Fault) {
+        self.reader.note(Some(self.place.clone()), fault, true);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// The value of `key`, which is from now on known here.
+    fn ask(&mut self, key: &'static str) -> Option<At<&'a DeValue<'a>>> {
+        self.asked.push(key);
+        let value = self.entries.get(key)?;
+        Some(At { place: Place { span: value.span(), key: self.key_path(key) }, value: value.get_ref() })
+    }
+
+    /// The value of `key` as `convert` takes it. `None`: there is none, or it is none of what was `expected`.
+    fn typed<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        convert: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
+    ) -> Option<At<T>> {
+        let At { value, place } = self.ask(key)?;
+        match convert(value) {
+            Some(value) => Some(At { value, place }),
+            None => {
+                self.refuse(&place, unexpected(expected, value));
+                None
+            }
+        }
+    }
+
+    /// A text.
+    pub(crate) fn text(&mut self, key: &'static str, expected: &str) -> Option<At<&'a str>> {
+        self.typed(key, expected, DeValue::as_str)
+    }
+
+    /// A text that `parse` understands.
+    pub(crate) fn parsed<T, F: Into<Fault>>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        parse: impl FnOnce(&'a str) -> Result<T, F>,
+    ) -> Option<At<T>> {
+        let At { value, place } = self.text(key, expected)?;
+        parse(value).map_err(|fault| self.refuse(&place, fault)).ok().map(|value| At { value, place })
+    }
+
+    /// A duration of more than nothing.
+    pub(crate) fn duration(&mut self, key: &'static str) -> Option<Duration> {
+        let duration = self.written_duration(key)?;
+        if duration.value.is_zero() {
+            self.refuse(&duration.place, "expected a duration of more than zero");
+        }
+        Some(duration.value)
+    }
+
+    /// A duration, perhaps of nothing.
+    pub(crate) fn duration_or_zero(&mut self, key: &'static str) -> Option<Duration> {
+        self.written_duration(key).map(|duration| duration.value)
+    }
+
+    fn written_duration(&mut self, key: &'static str) -> Option<At<Duration>> {
+        self.typed(key, units::DURATION, |value| units::duration(value.as_str()?))
+    }
+
+    /// A size of more than nothing, in bytes.
+    pub(crate) fn size(&mut self, key: &'static str) -> Option<u64> {
+        let size = self.typed(key, units::SIZE, |value| units::size(value.as_str()?))?;
+        if size.value == 0 {
+            self.refuse(&size.place, "expected a size of more than zero");
+        }
+        Some(size.value)
+    }
+
+    /// A whole number within `range`.
+    pub(crate) fn integer(&mut self, key: &'static str, range: RangeInclusive<usize>) -> Option<usize> {
+        let expected = format!("a whole number from {} to {}", range.start(), range.end());
+        let At { value: integer, place } = self.typed(key, &expected, DeValue::as_integer)?;
+        let number = usize::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            self.refuse(&place, Fault::new(format!("expected {expected}")));
+        }
+        number
+    }
+
+    pub(crate) fn boolean(&mut self, key: &'static str) -> Option<At<bool>> {
+        self.typed(key, "`true` or `false`", DeValue::as_bool)
+    }
+
+    /// A list of texts; what else is in it is refused, one by one.
+    pub(crate) fn list(&mut self, key: &'static str, expected: &str) -> Option<At<Vec<At<&'a str>>>> {
+        let At { value: items, place } = self.typed(key, expected, DeValue::as_array)?;
+        let mut texts = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let place = Place { span: item.span(), key: format!("{}[{index}]", place.key) };
+            match item.get_ref().as_str() {
+                Some(value) => texts.push(At { value, place }),
+                None => self.refuse(&place, unexpected("a string", item.get_ref())),
+            }
+        }
+        Some(At { value: texts, place })
+    }
+
+    /// One of a few words, each with what it means.
+    pub(crate) fn one_of<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
+        let names = || choices.iter().map(|(name, _)| *name);
+        let expected = format!("one of {}", list(names()));
+        let chosen = self.parsed(key, &expected, |text| match choices.iter().find(|(name, _)| *name == text) {
+            Some((_, meaning)) => Ok(*meaning),
+            None => Err(Fault::new(format!("expected {expected}")).suggest(text, names())),
+        })?;
+        Some(chosen.value)
+    }
+
+    /// A secret that is part of a header field; it must be there, and may hold no control character.
+    pub(crate) fn secret(&mut self, key: &'static str) -> Option<At<Secret>> {
+        let (secret, reference) = self.referenced(key)?;
+        let legal = |byte: &u8| *byte >= b' ' && *byte != 0x7f;
+        if secret.value.expose().iter().all(legal) {
+            return Some(secret);
+        }
+        let fault = Fault::new(format!("`{reference}` holds a line break or another control character"))
+            .hint("a secret is one line, and one final newline of a file is dropped");
+        self.refuse(&secret.place, fault);
+        None
+    }
+
+    /// A secret of any bytes. `None`: it is not there, which the caller may have to refuse.
+    pub(crate) fn secret_bytes(&mut self, key: &'static str) -> Option<At<Secret>> {
+        if self.has(key) { self.referenced(key).map(|(secret, _)| secret) } else { self.ask(key).and(None) }
+    }
+
+    fn referenced(&mut self, key: &'static str) -> Option<(At<Secret>, Reference<'a>)> {
+        const EXPECTED: &str = "a secret reference, `env:NAME` or `file:PATH`";
+        if !self.has(key) {
+            self.refuse_missing(key, EXPECTED);
+        }
+        let At { value: reference, place } = self.parsed(key, EXPECTED, |text| {
+            Reference::parse(text).map_err(|error| {
+                let fault = Fault::new(format!("expected {EXPECTED}"));
+                fault.hint(match error {
+                    NotReference::Literal => "put the value in a file or an environment variable and name it here",
+                    NotReference::Name => "what follows `env:` is a name of letters, digits and `_`",
+                    NotReference::Path => "what follows `file:` is the path of a file",
+                })
+            })
+        })?;
+        if let Some(mode) = self.reader.source.open_to_all(reference) {
+            self.reader.warn(format!("`{reference}` can be read by every user of this machine (mode {mode:04o})"));
+        }
+        match self.reader.source.secret(reference) {
+            Ok(value) => Some((At { value, place }, reference)),
+            Err(error) => {
+                self.refuse(&place, Fault::new(format!("`{reference}` {error}")));
+                None
+            }
+        }
+    }
+
+    /// The table `key`, or an empty one where it is not there.
+    pub(crate) fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Table<'a>) -> T) -> T {
+        let table = self.typed(key, "a table", DeValue::as_table);
+        let nothing = || At { value: &self.reader.nothing, place: self.place.clone() };
+        let At { value, place } = table.unwrap_or_else(nothing);
+        self.reader.table(value, place, read)
+    }
+
+    /// The table `key`. `None`: there is none.
+    pub(crate) fn optional_section<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Table<'a>) -> T,
+    ) -> Option<T> {
+        let At { value, place } = self.typed(key, "a table", DeValue::as_table)?;
+        Some(self.reader.table(value, place, read))
+    }
+
+    /// Every table in this one, whatever its name, in the order of the file.
+    pub(crate) fn each<T>(&mut self, mut read: impl FnMut(At<&'a str>, &mut Table<'a>) -> Option<T>) -> Vec<T> {
+        self.any_key = true;
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let mut results = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let path = self.key_path(key.get_ref());
+            let place = Place { span: value.span(), key: path.clone() };
+            let Some(table) = value.get_ref().as_table() else {
+                self.refuse(&place, unexpected("a table", value.get_ref()));
+                continue;
+            };
+            let name = At { value: key.get_ref().as_ref(), place: Place { span: key.span(), key: path } };
+            results.extend(self.reader.table(table, place, |table| read(name, table)));
+        }
+        results
+    }
+
+    /// Lets any key pass: the table itself was refused.
+    pub(crate) fn ignore_rest(&mut self) {
+        self.any_key = true;
+    }
+
+    /// Reports the keys that nobody asked for.
+    pub(super) fn finish(self) {
+        if self.any_key {
+            return;
+        }
+        for (key, _) in self.entries.iter() {
+            if !self.asked.contains(&key.get_ref().as_ref()) {
+                let fault = Fault::new("unknown key").suggest_or_list(key.get_ref(), self.asked.iter().copied());
+                let place = Place { span: key.span(), key: self.key_path(key.get_ref()) };
+                self.reader.note(Some(place), fault, true);
+            }
+        }
+    }
+
+    /// The full path of `key`, quoted as TOML would have it where need be.
+    fn key_path(&self, key: &str) -> String {
+        let mut path = self.place.key.clone();
+        if !path.is_empty() {
+            path.push('.');
+        }
+        let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if !key.is_empty() && key.bytes().all(bare) {
+            path.push_str(key);
+        } else {
+            // Writing to a `String` cannot fail. Debug escapes control characters.
+            let _ = write!(path, "{key:?}");
+        }
+        path
+    }
+}
+
+/// The type of what was found may be told; the value may not.
+fn unexpected(expected: &str, found: &DeValue<'_>) -> Fault {
+    let found = match found {
+        DeValue::String(_) => return Fault::new(format!("expected {expected}")),
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    };
+    Fault::new(format!("expected {expected}, found {found}"))
+}

@@ -1,0 +1,540 @@
+//! The config as a whole: what is right, everything that is wrong, and that no message holds a value.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rcgen::{CertifiedKey, KeyPair};
+
+use super::file::parse_with;
+use super::{Config, ConfigError, ListenAddress};
+use crate::secret::source::Source;
+
+const KEY: [(&str, &[u8]); 1] = [("env:KEY", b"k3y")];
+/// An upstream with which nothing is wrong.
+const GOOD: &str = "[upstream.good]\nurl = 'https://good.test'\nauth.bearer.token = 'env:KEY'\n";
+
+fn parse(text: &str, given: &[(&str, &[u8])]) -> Result<Config, ConfigError> {
+    parse_with(Path::new("sidekey.toml"), text, Source::Given(given))
+}
+
+fn accept(text: &str) -> Config {
+    parse(text, &KEY).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The report, without its first line and the file's name.
+fn refuse(text: &str) -> String {
+    refuse_with(text, &KEY)
+}
+
+fn refuse_with(text: &str, given: &[(&str, &[u8])]) -> String {
+    let Err(error) = parse(text, given) else { panic!("it was not refused:\n{text}") };
+    let problem = |problem: &super::Problem| {
+        let position = problem.position().map_or("-".into(), |position| position.to_string());
+        let key = problem.key().map(|key| format!(" {key}")).unwrap_or_default();
+        let hint = problem.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        format!("{position}{key}: {}{hint}", problem.message())
+    };
+    error.problems().iter().map(problem).collect::<Vec<_>>().join("\n")
+}
+
+/// A certificate and its key, in PEM.
+fn identity() -> (String, String) {
+    let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["x.test".to_owned()]).unwrap();
+    (cert.pem(), signing_key.serialize_pem())
+}
+
+#[test]
+fn the_least_config_has_every_default() {
+    let config = accept(GOOD);
+    assert_eq!(config.server.workers, std::thread::available_parallelism().unwrap());
+    assert_eq!(config.server.drain, Duration::from_secs(25));
+    assert_eq!(config.server.header_timeout, Duration::from_secs(30));
+    assert_eq!(config.server.keep_alive, Duration::from_secs(75));
+    let [listener] = &config.listeners[..] else { panic!("one listener") };
+    assert_eq!(&*listener.name, "local");
+    assert_eq!(listener.address, ListenAddress::Tcp("127.0.0.1:8080".parse::<SocketAddr>().unwrap()));
+    assert!(listener.names.is_empty() && listener.upstream.is_none());
+    let [upstream] = &config.upstreams[..] else { panic!("one upstream") };
+    assert!(upstream.preset.is_none() && upstream.strip.is_empty() && upstream.hosts.is_empty());
+    let timeouts = upstream.timeouts;
+    let seconds =
+        [timeouts.lookup, timeouts.connect, timeouts.tls, timeouts.response, timeouts.idle].map(|t| t.as_secs());
+    assert_eq!(seconds, [5, 5, 10, 60, 60]);
+    assert_eq!((upstream.pool.idle.as_secs(), upstream.pool.max_idle), (50, 256));
+    assert!(upstream.tls.extra_roots.is_empty() && upstream.tls.server_name.is_none() && upstream.tls.client.is_none());
+    assert!(config.warnings().is_empty());
+}
+
+#[test]
+fn the_example_shows_every_option_with_its_default() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml")).unwrap();
+    let (certificate, key) = identity();
+    let mut given: Vec<(&str, &[u8])> = vec![
+        ("file:/etc/ssl/corp.pem", certificate.as_bytes()),
+        ("file:/etc/ssl/billing.pem", certificate.as_bytes()),
+        ("file:/run/secrets/billing.key", key.as_bytes()),
+        ("file:/run/secrets/imagga", b"secret\n"),
+    ];
+    let variables = ["IMAGGA_API_KEY", "RESCI_API_KEY", "IMAGIOR_TOKEN", "IMAGINE_TOKEN", "HUB_KEY", "HUB_SECRET"];
+    let variables = variables.iter().chain(&["HUB_BASIC_KEY", "HUB_BASIC_SECRET", "BILLING_KEY"]);
+    let variables: Vec<String> = variables.map(|name| format!("env:{name}")).collect();
+    given.extend(variables.iter().map(|name| (name.as_str(), &b"value"[..])));
+    let example = parse(&text, &given).unwrap_or_else(|error| panic!("{error}"));
+    let default = accept(GOOD);
+
+    assert_eq!(example.server.drain, default.server.drain);
+    assert_eq!(example.server.header_timeout, default.server.header_timeout);
+    assert_eq!(example.server.keep_alive, default.server.keep_alive);
+    assert_eq!(example.listeners[0].name, default.listeners[0].name);
+    assert_eq!(example.listeners[0].address, default.listeners[0].address);
+    let socket = ListenAddress::Unix { path: PathBuf::from("/run/sidekey/tags.sock"), mode: 0o600 };
+    assert_eq!(example.listeners[1].address, socket);
+    let names: Vec<&str> = example.upstreams.iter().map(|upstream| &*upstream.name).collect();
+    assert_eq!(names, ["imagga", "resci", "imagior", "imagine", "hub", "hub-basic", "billing"]);
+    assert_eq!(example.listeners[1].upstream, Some(0));
+    let schemes: Vec<&str> = example.upstreams.iter().map(|upstream| upstream.credential.scheme()).collect();
+    assert_eq!(schemes, ["basic", "api-key", "bearer", "bearer", "hmac", "basic", "api-key"]);
+    assert_eq!(example.upstreams[3].strip, ["bearer"]);
+    assert_eq!(example.upstreams[4].origin.to_string(), "https://eu.app.api.sinch.com");
+    let presets: Vec<_> = example.upstreams.iter().filter_map(|upstream| upstream.preset).map(|p| p.name).collect();
+    assert!(super::preset::names().all(|name| presets.contains(&name)));
+    let (billing, plain) = (&example.upstreams[6], &default.upstreams[0]);
+    assert_eq!(format!("{:?}", billing.timeouts), format!("{:?}", plain.timeouts));
+    assert_eq!(format!("{:?}", billing.pool), format!("{:?}", plain.pool));
+    assert_eq!(billing.tls.extra_roots.len(), 1);
+    assert!(billing.tls.server_name.is_some() && billing.tls.client.is_some());
+    assert_eq!(example.upstreams[4].credential.signs_body(), Some(10 << 20));
+}
+
+#[test]
+fn what_is_written_is_what_is_had() {
+    let config = accept(
+        "[server]\nworkers = 3\ndrain = '0s'\n[listen.b]\naddress = '[::1]:0'\nnames = ['Proxy.Test', '10.0.0.1']\nupstream = 'two'\n\
+         [listen.a]\naddress = 'unix:/x/y'\nmode = '0660'\n\
+         [upstream.two]\nurl = 'http://127.0.0.1:81'\nauth.bearer.token = 'env:KEY'\nhosts = ['A.Test', '[::2]']\n\
+         timeouts.idle = '250ms'\npool = { max_idle = 0, idle = '1h' }\n\
+         [upstream.one]\npreset = 'imagior'\nauth = { bearer = { token = 'env:KEY' } }\n\
+         [upstream.plain]\nurl = 'http://a.test'\nallow_plaintext = true\nauth.bearer.token = 'env:KEY'\n",
+    );
+    assert_eq!((config.server.workers.get(), config.server.drain), (3, Duration::ZERO));
+    let listeners: Vec<&str> = config.listeners.iter().map(|listener| &*listener.name).collect();
+    assert_eq!(listeners, ["b", "a"]);
+    assert_eq!(config.listeners[0].names, ["proxy.test".into(), "10.0.0.1".into()]);
+    assert_eq!(config.listeners[0].upstream, Some(0));
+    assert_eq!(config.listeners[1].address, ListenAddress::Unix { path: "/x/y".into(), mode: 0o660 });
+    let names: Vec<&str> = config.upstreams.iter().map(|upstream| &*upstream.name).collect();
+    assert_eq!(names, ["two", "one", "plain"]);
+    assert_eq!(config.upstreams[0].hosts, ["a.test".into(), "[::2]".into()]);
+    assert_eq!(config.upstreams[0].timeouts.idle, Duration::from_millis(250));
+    assert_eq!((config.upstreams[0].pool.max_idle, config.upstreams[0].pool.idle), (0, Duration::from_secs(3600)));
+    assert_eq!(config.upstreams[1].origin.to_string(), "https://api.imagior.com");
+}
+
+#[test]
+fn a_url_that_only_upstreams_share_is_right() {
+    accept(&format!("{GOOD}{}", GOOD.replace("upstream.good", "upstream.again")));
+}
+
+#[test]
+fn unknown_keys_and_sections_are_refused_with_what_was_meant() {
+    for (text, told) in [
+        ("[serve]\n", "1:2 serve: unknown key (did you mean `server`?)"),
+        ("[metrics]\n", "1:2 metrics: unknown key (known here: `listen`, `server`, `upstream`)"),
+        ("[server]\nworker = 1\n", "2:1 server.worker: unknown key (did you mean `workers`?)"),
+        ("[listen.a]\naddress = '127.0.0.1:1'\nname = []\n", "3:1 listen.a.name: unknown key (did you mean `names`?)"),
+        (
+            "[server]\n\"a \\n.b\" = 1\n",
+            "2:1 server.\"a \\n.b\": unknown key (known here: `drain`, `header_timeout`, `keep_alive`, `workers`)",
+        ),
+    ] {
+        assert_eq!(refuse(&format!("{text}{GOOD}")), told);
+    }
+    let of_upstream = |line: &str| refuse(&format!("{GOOD}{line}\n"));
+    assert_eq!(of_upstream("host = []"), "4:1 upstream.good.host: unknown key (did you mean `hosts`?)");
+    assert_eq!(
+        of_upstream("tls.ca = 'x'"),
+        "4:5 upstream.good.tls.ca: unknown key (known here: `ca_file`, `client_cert`, `client_key`, `server_name`)"
+    );
+    assert_eq!(
+        of_upstream("pool.max_idel = 1"),
+        "4:6 upstream.good.pool.max_idel: unknown key (did you mean `max_idle`?)"
+    );
+    assert_eq!(
+        of_upstream("auth.bearer.tokn = 1"),
+        "4:13 upstream.good.auth.bearer.tokn: unknown key (did you mean `token`?)"
+    );
+}
+
+#[test]
+fn names_that_do_not_exist_are_refused() {
+    let listener = "[listen.a]\naddress = '127.0.0.1:1'\nupstream = 'goood'\n";
+    assert_eq!(
+        refuse(&format!("{listener}{GOOD}")),
+        "3:12 listen.a.upstream: there is no upstream of this name (did you mean `good`?)"
+    );
+    assert_eq!(
+        refuse("[upstream.a]\npreset = 'imaga'\nauth.basic = { username = 'env:KEY', password = 'env:KEY' }\n"),
+        "2:10 upstream.a.preset: unknown preset (did you mean `imagga`?)"
+    );
+    assert_eq!(
+        refuse("[upstream.a]\nurl = 'https://a.test'\nauth.token = { x = 1 }\n"),
+        "3:6 upstream.a.auth.token: unknown scheme (known here: `api-key`, `basic`, `bearer`, `hmac`)"
+    );
+    let broken_upstream = "[listen.a]\naddress = '127.0.0.1:1'\nupstream = 'b'\n[upstream.b]\nurl = 'https://b.test'\n";
+    assert!(!refuse(broken_upstream).contains("listen.a"));
+}
+
+#[test]
+fn names_that_are_no_host_label_are_refused() {
+    let long = "a".repeat(64);
+    for name in ["Good", "-a", "a-", "a_b", "\"a.b\"", "\"\"", "\"ä\"", &long] {
+        let upstream = refuse(&GOOD.replace("upstream.good", &format!("upstream.{name}")));
+        assert!(upstream.starts_with("1:11 upstream.") && upstream.contains("not a usable name"), "{upstream}");
+        let listener = refuse(&format!("[listen.{name}]\naddress = '127.0.0.1:0'\n{GOOD}"));
+        assert!(listener.contains("not a usable name"), "{listener}");
+    }
+    accept(&GOOD.replace("upstream.good", &format!("upstream.{}", "a".repeat(63))));
+}
+
+#[test]
+fn a_host_means_one_thing() {
+    let two = |listener: &str, first: &str, second: &str| {
+        let again = GOOD.replace("upstream.good", "upstream.again");
+        refuse(&format!("{listener}{GOOD}hosts = [{first}]\n{again}hosts = [{second}]\n"))
+    };
+    let told = two("", "'a.test'", "'b.test', 'A.TEST'");
+    assert!(
+        told.starts_with("8:20 upstream.again.hosts[1]: `upstream.good` has this host already (a host means one"),
+        "{told}"
+    );
+    assert_eq!(two("", "'a.test', 'a.test'", ""), "4:20 upstream.good.hosts[1]: this host is listed twice");
+    assert_eq!(
+        two("", "'again.localhost'", ""),
+        "4:10 upstream.good.hosts[0]: this name means `upstream.again` already"
+    );
+    for own in ["localhost", "127.0.0.1", "[::1]"] {
+        assert!(two("", &format!("'{own}'"), "").contains("a listener itself is known by this name"), "{own}");
+    }
+    let listener = "[listen.a]\naddress = '10.0.0.1:1'\nnames = ['proxy.test']\n";
+    for own in ["proxy.test", "10.0.0.1"] {
+        assert!(two(listener, &format!("'{own}'"), "").contains("a listener itself is known by this name"), "{own}");
+    }
+    for wrong in ["https://a.test", "a.test:80", "a.test/x", "", "a b", "*.test"] {
+        assert!(
+            two("", &format!("'{wrong}'"), "").starts_with("4:10 upstream.good.hosts[0]: expected a host name"),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn an_upstream_is_an_origin_and_safe() {
+    let url = |url: &str| refuse(&GOOD.replace("https://good.test", url));
+    for wrong in [
+        "https://a.test/v2",
+        "https://u:p@a.test",
+        "https://a.test?x",
+        "a.test",
+        "ftp://a.test",
+        "https://a.test:0",
+        "https://",
+        "",
+    ] {
+        assert!(url(wrong).starts_with("2:7 upstream.good.url: "), "{wrong}");
+    }
+    let plaintext = url("http://a.test");
+    assert!(
+        plaintext.starts_with("2:7 upstream.good.url: an `http://` URL would send the credential in the clear"),
+        "{plaintext}"
+    );
+    assert!(plaintext.ends_with("(use `https://`, or say `allow_plaintext = true`)"), "{plaintext}");
+    for loopback in ["http://localhost:1", "http://127.0.0.2", "http://[::1]:81"] {
+        accept(&GOOD.replace("https://good.test", loopback));
+    }
+    let with_tls = format!("{GOOD}tls.server_name = 'a.test'\n").replace("https://good.test", "http://localhost");
+    assert_eq!(refuse(&with_tls), "4:1 upstream.good.tls: an `http://` URL has no TLS");
+}
+
+#[test]
+fn an_upstream_has_an_origin_and_one_scheme() {
+    assert_eq!(
+        refuse("[upstream.a]\n"),
+        "1:1 upstream.a: expected a `preset` or a `url` (the presets are `imagga`, `resci`, `imagior`, `imagine`, `messagemedia`)\n\
+         1:1 upstream.a.auth: missing: expected one scheme, as `auth.SCHEME = { … }`; the schemes are `basic`, `bearer`, `api-key`, `hmac`"
+    );
+    assert_eq!(
+        refuse("[upstream.a]\npreset = 'imagga'\nauth = {}\n"),
+        "3:8 upstream.a.auth: expected one scheme of `basic`"
+    );
+    let two = "auth.bearer.token = 'env:KEY'\nauth.api-key.key = 'env:KEY'\n";
+    assert_eq!(
+        refuse(&format!("[upstream.a]\nurl = 'https://a.test'\n{two}")),
+        "4:6 upstream.a.auth.api-key: a second scheme, where an upstream has one (`bearer` is the first; two upstreams may have one URL)"
+    );
+    assert_eq!(
+        refuse("[upstream.a]\npreset = 'messagemedia'\nauth.bearer.token = 'env:KEY'\n"),
+        "3:6 upstream.a.auth.bearer: the vendor of preset `messagemedia` does not know this scheme (it knows `basic`, `hmac`)"
+    );
+    assert_eq!(
+        refuse("[upstream.a]\nurl = 'https://a.test'\nauth = 'env:KEY'\n"),
+        "3:8 upstream.a.auth: expected a table"
+    );
+}
+
+#[test]
+fn a_config_without_an_upstream_is_refused() {
+    for text in ["", "[server]\n", "[upstream]\n"] {
+        assert!(refuse(text).starts_with("-: there is no upstream, so nothing to be a proxy for"), "{text}");
+    }
+}
+
+#[test]
+fn listeners_have_addresses_of_their_own() {
+    let listen = |listeners: &str| refuse(&format!("{listeners}{GOOD}"));
+    assert_eq!(listen("[listen.a]\n"), "1:1 listen.a.address: missing: expected an address, `IP:PORT` or `unix:/PATH`");
+    for (address, hint) in [
+        ("127.0.0.1", "the port is missing"),
+        ("localhost", "the port is missing"),
+        (":80", "such as `127.0.0.1:8080`, or `[::1]:8080`"),
+    ] {
+        let told = listen(&format!("[listen.a]\naddress = '{address}'\n"));
+        assert_eq!(told, format!("2:11 listen.a.address: expected an address, `IP:PORT` or `unix:/PATH` ({hint})"));
+    }
+    let long = "x".repeat(108);
+    for address in ["unix:", &format!("unix:/{long}")] {
+        assert!(listen(&format!("[listen.a]\naddress = '{address}'\n")).starts_with("2:11 listen.a.address: "));
+    }
+    let two = |address: &str| format!("[listen.a]\naddress = '{address}'\n[listen.b]\naddress = '{address}'\n");
+    assert_eq!(listen(&two("127.0.0.1:1")), "4:11 listen.b.address: `listen.a` has this address already");
+    assert_eq!(listen(&two("unix:/x")), "4:11 listen.b.address: `listen.a` has this address already");
+    accept(&format!("{}{GOOD}", two("127.0.0.1:0")));
+    assert_eq!(
+        listen("[listen.a]\naddress = '127.0.0.1:1'\nmode = '0600'\n"),
+        "3:8 listen.a.mode: only a `unix:` socket has a mode"
+    );
+    for mode in ["'600x'", "'0800'", "'1777'", "''", "'06600'", "0o600", "600"] {
+        let told = listen(&format!("[listen.a]\naddress = 'unix:/x'\nmode = {mode}\n"));
+        assert!(told.starts_with("3:8 listen.a.mode: expected a mode"), "{told}");
+    }
+}
+
+#[test]
+fn a_wrong_type_or_a_senseless_value_is_refused() {
+    let server = |line: &str| refuse(&format!("[server]\n{line}\n{GOOD}"));
+    assert_eq!(
+        server("drain = 25"),
+        "2:9 server.drain: expected a duration such as `250ms`, `25s`, `5m` or `1h`, found an integer"
+    );
+    assert_eq!(server("drain = '25'"), "2:9 server.drain: expected a duration such as `250ms`, `25s`, `5m` or `1h`");
+    assert_eq!(server("keep_alive = '0s'"), "2:14 server.keep_alive: expected a duration of more than zero");
+    for workers in ["0", "-1", "1025", "99999999999999999999"] {
+        assert_eq!(
+            server(&format!("workers = {workers}")),
+            "2:11 server.workers: expected a whole number from 1 to 1024"
+        );
+    }
+    assert_eq!(
+        server("workers = true"),
+        "2:11 server.workers: expected a whole number from 1 to 1024, found a boolean"
+    );
+    assert_eq!(refuse(&format!("server = 3\n{GOOD}")), "1:10 server: expected a table, found an integer");
+    assert!(
+        refuse(&format!("{}[upstream.good.timeouts]\nidle = 1.5", GOOD)).contains("timeouts.idle: expected a duration")
+    );
+    let of_upstream = |line: &str| refuse(&format!("{GOOD}{line}\n"));
+    assert_eq!(of_upstream("hosts = 'a.test'"), "4:9 upstream.good.hosts: expected a list of host names");
+    assert_eq!(
+        of_upstream("hosts = ['a.test', 3]"),
+        "4:20 upstream.good.hosts[1]: expected a string, found an integer"
+    );
+    assert_eq!(
+        of_upstream("allow_plaintext = 'yes'"),
+        "4:19 upstream.good.allow_plaintext: expected `true` or `false`"
+    );
+    assert!(refuse("[[upstream]]\nurl = 'https://a.test'\n").starts_with("-: there is no upstream"));
+    let hmac =
+        "[upstream.a]\nurl = 'https://a.test'\n[upstream.a.auth.hmac]\nusername = 'env:KEY'\nsecret = 'env:KEY'\n";
+    assert_eq!(
+        refuse(&format!("{hmac}algorithm = 'hmac-sha265'\n")),
+        "6:13 upstream.a.auth.hmac.algorithm: expected one of `hmac-sha1`, `hmac-sha256`, `hmac-sha384`, `hmac-sha512` (did you mean `hmac-sha256`?)"
+    );
+    assert_eq!(
+        refuse(&format!("{hmac}max_signed_body = '0B'\n")),
+        "6:19 upstream.a.auth.hmac.max_signed_body: expected a size of more than zero"
+    );
+}
+
+#[test]
+fn a_secret_is_a_reference_that_leads_somewhere() {
+    let token = |text: &str, given: &[(&str, &[u8])]| refuse_with(&GOOD.replace("env:KEY", text), given);
+    const EXPECTED: &str =
+        "3:21 upstream.good.auth.bearer.token: expected a secret reference, `env:NAME` or `file:PATH`";
+    assert_eq!(
+        token("hunter2", &KEY),
+        format!("{EXPECTED} (put the value in a file or an environment variable and name it here)")
+    );
+    assert_eq!(
+        token("env:hunter-2", &KEY),
+        format!("{EXPECTED} (what follows `env:` is a name of letters, digits and `_`)")
+    );
+    assert_eq!(token("file:", &KEY), format!("{EXPECTED} (what follows `file:` is the path of a file)"));
+    let place = "3:21 upstream.good.auth.bearer.token:";
+    assert_eq!(token("env:NO", &KEY), format!("{place} `env:NO` is not set"));
+    assert_eq!(token("file:a/b", &KEY), format!("{place} `file:a/b` does not exist"));
+    assert_eq!(token("env:NO", &[("env:NO", b"")]), format!("{place} `env:NO` is empty"));
+    assert!(
+        refuse("[upstream.a]\nurl = 'https://a.test'\nauth.bearer = {}\n")
+            .starts_with("3:15 upstream.a.auth.bearer.token: missing")
+    );
+}
+
+#[test]
+fn certificates_and_keys_are_tried() {
+    let (certificate, key) = identity();
+    let other_key = KeyPair::generate().unwrap().serialize_pem();
+    let given: Vec<(&str, &[u8])> = vec![
+        ("env:KEY", b"k3y"),
+        ("file:cert", certificate.as_bytes()),
+        ("file:key", key.as_bytes()),
+        ("file:other", other_key.as_bytes()),
+        ("file:none", b"nothing\n"),
+        ("file:broken", b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"),
+        ("file:malformed", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+    ];
+    let tls = |tls: &str| refuse_with(&format!("{GOOD}tls = {{ {tls} }}\n"), &given);
+    for (file, told) in [
+        ("absent", "the file does not exist"),
+        ("none", "the file holds no certificate (a certificate starts with `-----BEGIN CERTIFICATE-----`)"),
+        ("broken", "the file is not valid PEM"),
+        ("malformed", "a certificate in the file is malformed"),
+        ("key", "the file holds no certificate (a certificate starts with `-----BEGIN CERTIFICATE-----`)"),
+    ] {
+        assert_eq!(tls(&format!("ca_file = '{file}'")), format!("4:17 upstream.good.tls.ca_file: {told}"));
+    }
+    assert_eq!(
+        tls("client_cert = 'cert'"),
+        "4:7 upstream.good.tls.client_key: missing: expected the key of `client_cert`, as `env:NAME` or `file:PATH`"
+    );
+    assert_eq!(
+        tls("client_key = 'file:key'"),
+        "4:7 upstream.good.tls.client_cert: missing: expected the path of the certificate for `client_key`"
+    );
+    let client_key = |reference: &str| tls(&format!("client_cert = 'cert', client_key = '{reference}'"));
+    let place = "4:43 upstream.good.tls.client_key:";
+    assert_eq!(client_key("file:other"), format!("{place} it is not the key of the certificate in `client_cert`"));
+    assert!(client_key("file:none").starts_with(&format!("{place} it holds no private key in PEM")));
+    assert!(client_key("key").starts_with(&format!("{place} expected a secret reference")));
+    assert_eq!(tls("server_name = 'a b'"), "4:21 upstream.good.tls.server_name: expected a host name or address");
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_the_file() {
+    let text = "[upstream.imagga]\npreset = \"imagga\"\nurl = \"https://x/y\"\nauth.basic = { username = \"env:KEY\", password = \"hunter2\" }\n[server]\nworker = 1\n";
+    let Err(error) = parse(text, &KEY) else { panic!("it was not refused") };
+    let expected = "\
+error: 3 problems in sidekey.toml
+  sidekey.toml:3:7   `upstream.imagga.url`: a path or query in the URL: an upstream is an origin, and the path comes from the request
+  sidekey.toml:4:49  `upstream.imagga.auth.basic.password`: expected a secret reference, `env:NAME` or `file:PATH`
+                     hint: put the value in a file or an environment variable and name it here
+  sidekey.toml:6:1   `server.worker`: unknown key
+                     hint: did you mean `workers`?";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn next_to_a_syntax_error_only_what_cannot_be_its_effect_is_told() {
+    let text = "[server]\nworkers = 0\ncolour = 1\n[upstream.a]\nurl = hunter2\nauth.bearer = { token = 'hunter2' }\n";
+    assert_eq!(
+        refuse(text),
+        "2:11 server.workers: expected a whole number from 1 to 1024\n\
+         5:7: expected a value (a text stands in quotes: `key = \"text\"`)\n\
+         6:25 upstream.a.auth.bearer.token: expected a secret reference, `env:NAME` or `file:PATH` (put the value in a file or an environment variable and name it here)"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_said_to_be_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = |path: &Path| Config::load(path).err().unwrap().problems()[0].clone();
+    assert_eq!(told(&folder.path().join("absent.toml")).message(), "there is no such file");
+    assert_eq!(told(folder.path()).message(), "expected a file, found a directory");
+    let path = folder.path().join("latin1.toml");
+    std::fs::write(&path, b"a = 1\n# \xe4\n").unwrap();
+    assert_eq!(told(&path).message(), "not UTF-8, as TOML has to be");
+    assert_eq!(told(&path).position().unwrap().to_string(), "2:3");
+}
+
+#[test]
+fn files_are_relative_to_the_config_and_open_ones_are_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (config, secret) = (folder.path().join("sidekey.toml"), folder.path().join("key"));
+    std::fs::write(&secret, "k3y\n").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(&config, GOOD.replace("env:KEY", "file:key")).unwrap();
+    let config = Config::load(&config).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.warnings(), ["`file:key` can be read by every user of this machine (mode 0644)"]);
+}
+
+/// Every place where a value can stand, each with a canary that is wrong there.
+const CANARIES: &str = "
+top = 'canary'
+[server]
+workers = 'canary'
+drain = 'canary'
+header_timeout = ['canary']
+keep_alive = { x = 'canary' }
+[listen.a]
+address = 'canary'
+mode = 'canary'
+names = ['canary/', { x = 'canary' }]
+upstream = 'canary'
+[listen.b]
+address = 'unix:/canary'
+mode = 'canary'
+upstream = 'canary'
+[upstream.a]
+preset = 'canary'
+url = 'https://canary:canary@canary.test/canary'
+hosts = ['canary:1', 'canary', 'canary']
+allow_plaintext = 'canary'
+auth.basic = { username = 'canary', password = 'canary' }
+auth.bearer = { token = 'env:canary!' }
+auth.api-key = { key = 'canary', header = 'canary canary', prefix = 'canary\u{e4}' }
+auth.hmac = { username = 'canary', secret = 'file:\u{0}canary', algorithm = 'canary', headers = ['canary@', 'canary', 'canary'], max_signed_body = 'canary' }
+auth.other = 'canary'
+auth.another = { x = 'canary' }
+tls = { ca_file = 'canary', server_name = 'canary canary', client_cert = 'canary', client_key = 'canary' }
+timeouts = { lookup = 'canary', connect = 'canary', tls = 'canary', response = 'canary', idle = 'canary' }
+pool = { idle = 'canary', max_idle = 'canary' }
+[upstream.b]
+url = 'http://canary.test'
+hosts = ['canary']
+auth = 'canary'
+tls = 'canary'
+[upstream.c]
+url = 'canary'
+auth.bearer = 'canary'
+";
+
+#[test]
+fn no_message_holds_a_value() {
+    let Err(error) = parse(CANARIES, &[]) else { panic!("it was not refused") };
+    assert!(error.problems().len() > 40, "{error}");
+    assert!(!error.to_string().contains("canary"), "{error}");
+    assert!(!format!("{error:?}").contains("canary"));
+}
+
+#[test]
+fn no_message_holds_a_value_of_a_file_that_is_not_toml() {
+    // The text with each single character gone, and cut off before each: quotes, brackets, line ends.
+    for (offset, gone) in CANARIES.char_indices() {
+        let (before, after) = (&CANARIES[..offset], &CANARIES[offset + gone.len_utf8()..]);
+        for text in [before.to_owned(), format!("{before}{after}")] {
+            if let Err(error) = parse(&text, &[]) {
+                assert!(!error.to_string().contains("canary"), "without {offset} of\n{text}\n{error}");
+            }
+        }
+    }
+}

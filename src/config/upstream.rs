@@ -1,0 +1,167 @@
+//! `[upstream.NAME]`: a vendor's API, and how to speak with it.
+
+use std::time::Duration;
+
+use super::error::{Fault, list};
+use super::names::{self, HostName};
+use super::preset::{self, Preset};
+use super::read::{At, Place, Table};
+use super::{Pool, Timeouts, Upstream, tls};
+use crate::credential::{self, Credential};
+use crate::upstream::Origin;
+
+const TIMEOUTS: Timeouts = Timeouts {
+    lookup: Duration::from_secs(5),
+    connect: Duration::from_secs(5),
+    tls: Duration::from_secs(10),
+    response: Duration::from_secs(60),
+    idle: Duration::from_secs(60),
+};
+/// The idle time is below the minute that many servers and load balancers keep a connection.
+const POOL: Pool = Pool { idle: Duration::from_secs(50), max_idle: 256 };
+const MAX_IDLE: usize = 65_536;
+
+/// All upstreams of a file.
+pub(super) struct UpstreamsFile<'a> {
+    /// Those that could be read.
+    pub(super) read: Vec<UpstreamFile>,
+    /// The names of all.
+    pub(super) names: Vec<&'a str>,
+}
+
+/// An upstream, and where its hosts stand.
+pub(super) struct UpstreamFile {
+    pub(super) upstream: Upstream,
+    pub(super) hosts: Vec<HostName>,
+}
+
+pub(super) fn read_all<'a>(table: &mut Table<'a>) -> UpstreamsFile<'a> {
+    let mut names = Vec::new();
+    let read = table.each(|name, table| {
+        names.push(name.value);
+        read(&name, table)
+    });
+    UpstreamsFile { read, names }
+}
+
+fn read(name: &At<&str>, table: &mut Table<'_>) -> Option<UpstreamFile> {
+    names::check_label(table, name);
+    let preset = table.parsed("preset", "the name of a preset", |text| {
+        preset::find(text).ok_or_else(|| Fault::new("unknown preset").suggest_or_list(text, preset::names()))
+    });
+    let preset = preset.map(|preset| preset.value);
+    let origin = read_origin(table, preset);
+    let hosts = names::read_hosts(table, "hosts");
+    let credential = read_credential(table, preset);
+    let (tls, tls_place) = table.section("tls", |table| (tls::read(table), table.place.clone()));
+    let timeouts = table.section("timeouts", read_timeouts);
+    let pool = table.section("pool", read_pool);
+    let origin = origin?;
+    if !origin.tls() && table.has("tls") {
+        table.refuse(&tls_place, "an `http://` URL has no TLS");
+    }
+    let upstream = Upstream {
+        name: name.value.into(),
+        preset,
+        origin,
+        hosts: hosts.iter().map(|host| host.value.clone()).collect(),
+        credential: credential?,
+        strip: preset.map_or(&[], |preset| preset.strip),
+        tls,
+        timeouts,
+        pool,
+    };
+    Some(UpstreamFile { upstream, hosts })
+}
+
+/// `url`, or the preset's origin.
+fn read_origin(table: &mut Table<'_>, preset: Option<&'static Preset>) -> Option<Origin> {
+    let url = table.parsed("url", "a URL of the form `https://host[:port]`", |text| {
+        Origin::parse(text).map_err(|error| Fault::new(error.to_string()))
+    });
+    let allow_plaintext = table.boolean("allow_plaintext").is_some_and(|allow| allow.value);
+    if !table.has("url") && !table.has("preset") {
+        let fault = Fault::new("expected a `preset` or a `url`");
+        table.refuse_absence(fault.hint(format!("the presets are {}", list(preset::names()))));
+    }
+    if let Some(url) = &url
+        && !(url.value.tls() || url.value.host().is_loopback() || allow_plaintext)
+    {
+        let fault = Fault::new("an `http://` URL would send the credential in the clear");
+        table.refuse(&url.place, fault.hint("use `https://`, or say `allow_plaintext = true`"));
+    }
+    let url = url.map(|url| url.value);
+    if table.has("url") { url } else { Origin::parse(preset?.origin).ok() }
+}
+
+/// `auth.SCHEME`: exactly one, and one that the vendor knows.
+fn read_credential(table: &mut Table<'_>, preset: Option<&'static Preset>) -> Option<Credential> {
+    if !table.has("auth") {
+        table.refuse_missing(
+            "auth",
+            &format!("one scheme, as `auth.SCHEME = {{ … }}`; the schemes are {}", schemes(preset)),
+        );
+    }
+    let mut first: Option<&str> = None;
+    let mut credentials = table.optional_section("auth", |auth| {
+        let credentials = auth.each(|scheme, table| {
+            if let Some(first) = first.replace(scheme.value) {
+                auth_twice(table, &scheme.place, first);
+            }
+            read_scheme(&scheme, table, preset)
+        });
+        if auth.is_empty() {
+            auth.refuse_absence(Fault::new(format!("expected one scheme of {}", schemes(preset))));
+        }
+        credentials
+    })?;
+    credentials.pop()
+}
+
+fn auth_twice(table: &Table<'_>, place: &Place, first: &str) {
+    let first = credential::SCHEMES.iter().find(|known| **known == first);
+    let fault = Fault::new("a second scheme, where an upstream has one");
+    table.refuse(
+        place,
+        match first {
+            Some(first) => fault.hint(format!("`{first}` is the first; two upstreams may have one URL")),
+            None => fault,
+        },
+    );
+}
+
+fn read_scheme(scheme: &At<&str>, table: &mut Table<'_>, preset: Option<&'static Preset>) -> Option<Credential> {
+    let known = credential::SCHEMES;
+    if !known.contains(&scheme.value) {
+        table.refuse(&scheme.place, Fault::new("unknown scheme").suggest_or_list(scheme.value, known.iter().copied()));
+        table.ignore_rest();
+        return None;
+    }
+    if let Some(preset) = preset.filter(|preset| !preset.schemes.contains(&scheme.value)) {
+        let fault = Fault::new(format!("the vendor of preset `{}` does not know this scheme", preset.name));
+        table.refuse(&scheme.place, fault.hint(format!("it knows {}", list(preset.schemes.iter().copied()))));
+    }
+    Credential::read(scheme.value, table)
+}
+
+/// The schemes that may be used, for a message.
+fn schemes(preset: Option<&'static Preset>) -> String {
+    list(preset.map_or(credential::SCHEMES, |preset| preset.schemes).iter().copied())
+}
+
+fn read_timeouts(table: &mut Table<'_>) -> Timeouts {
+    Timeouts {
+        lookup: table.duration("lookup").unwrap_or(TIMEOUTS.lookup),
+        connect: table.duration("connect").unwrap_or(TIMEOUTS.connect),
+        tls: table.duration("tls").unwrap_or(TIMEOUTS.tls),
+        response: table.duration("response").unwrap_or(TIMEOUTS.response),
+        idle: table.duration("idle").unwrap_or(TIMEOUTS.idle),
+    }
+}
+
+fn read_pool(table: &mut Table<'_>) -> Pool {
+    Pool {
+        idle: table.duration("idle").unwrap_or(POOL.idle),
+        max_idle: table.integer("max_idle", 0..=MAX_IDLE).unwrap_or(POOL.max_idle),
+    }
+}

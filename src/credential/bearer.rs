@@ -1,0 +1,72 @@
+//! `Authorization: Bearer TOKEN` (RFC 6750 2.1). Vendors' keys are not always its `b64token`: what a field may hold goes.
+
+use std::time::SystemTime;
+
+use http::{HeaderName, header, request};
+
+use super::field::StaticField;
+use super::{PlaceError, read_token};
+use crate::config::read::Table;
+
+const PREFIX: &str = "Bearer ";
+
+/// A token that does not change.
+pub(crate) struct Bearer(StaticField);
+
+impl Bearer {
+    pub(super) const NAME: &'static str = "bearer";
+
+    pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
+        let token = read_token(table, "token", PREFIX)?;
+        StaticField::new(header::AUTHORIZATION, &[PREFIX.as_bytes(), token.value.expose()]).map(Self)
+    }
+
+    pub(super) fn owned_headers(&self) -> &[HeaderName] {
+        &[]
+    }
+
+    pub(super) fn signs_body(&self) -> Option<u64> {
+        None
+    }
+
+    pub(super) fn place(&self, head: &mut request::Parts, _: &[u8], _: SystemTime) -> Result<(), PlaceError> {
+        self.0.place(head);
+        Ok(())
+    }
+
+    pub(super) fn replica(&self) -> Self {
+        Self(self.0.replica())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::credential::tests::{authorization, place, read, refusal};
+
+    const AUTH: &str = "auth.bearer = { token = 'env:TOKEN' }";
+
+    #[test]
+    fn any_token_that_a_field_may_hold_goes() {
+        for token in ["vk-0123456789", "a b,c=\"d\"", "tökén"] {
+            let credential = read(AUTH, &[("env:TOKEN", token.as_bytes())]);
+            assert_eq!(authorization(&place(&credential, "GET", "/", &[], b"")), format!("Bearer {token}"));
+        }
+    }
+
+    #[test]
+    fn a_token_that_a_field_may_not_hold_is_refused() {
+        for token in [&b"a\nb"[..], b"a\r", b"a\n", b"a\0b", b"a\x7f", b"a\tb"] {
+            assert!(
+                refusal(AUTH, &[("env:TOKEN", token)]).contains("bearer.token`: `env:TOKEN` holds a line break or")
+            );
+        }
+        for token in [&b" a"[..], b"a ", b" "] {
+            assert!(refusal(AUTH, &[("env:TOKEN", token)]).contains("begins or ends with a space"));
+        }
+    }
+
+    #[test]
+    fn a_token_with_the_prefix_is_refused() {
+        assert!(refusal(AUTH, &[("env:TOKEN", b"BEARER abc")]).contains("already begins with `Bearer `"));
+    }
+}

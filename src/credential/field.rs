@@ -1,0 +1,36 @@
+//! A header field whose value is the same for every request.
+
+use http::{HeaderName, HeaderValue, request};
+use zeroize::Zeroizing;
+
+use crate::Secret;
+
+/// Name and value, made once.
+pub(super) struct StaticField {
+    name: HeaderName,
+    value: HeaderValue,
+}
+
+impl StaticField {
+    /// The value is `parts` one after the other. `None`: it is not legal in a header field.
+    pub(super) fn new(name: HeaderName, parts: &[&[u8]]) -> Option<Self> {
+        // As long as it gets: growing would leave a copy behind.
+        let mut value = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
+        for part in parts {
+            value.extend_from_slice(part);
+        }
+        Some(Self { name, value: Secret::header_value(value)? })
+    }
+
+    /// Puts it on a request, in place of any other; nothing is allocated for the value.
+    pub(super) fn place(&self, head: &mut request::Parts) {
+        head.headers.insert(self.name.clone(), self.value.clone());
+    }
+
+    /// A copy with its own memory.
+    pub(super) fn replica(&self) -> Self {
+        let copy = Secret::header_value(Zeroizing::new(self.value.as_bytes().to_vec()));
+        // The copy is as legal as its original; were it not, sharing would serve.
+        Self { name: self.name.clone(), value: copy.unwrap_or_else(|| self.value.clone()) }
+    }
+}

@@ -1,0 +1,187 @@
+//! `Authorization: hmac username="…", algorithm="…", headers="…", signature="…"`: what the messaging Hub wants, in the
+//! grammar of Kong's `hmac-auth` plugin.
+//!
+//! One line is signed for each name in `headers=`, written exactly as it stands there. A name whose field the request
+//! does not carry is not listed: so a request without a body neither sends nor lists a digest of it.
+
+mod key;
+mod names;
+
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderName, HeaderValue, Method, header, request};
+use md5::Md5;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use self::key::{ALGORITHMS, Algorithm, Key};
+use self::names::{SignedName, What};
+use super::{PlaceError, without_prefix};
+use crate::Secret;
+use crate::config::error::Fault;
+use crate::config::read::Table;
+
+const PREFIX: &str = "hmac ";
+const MAX_SIGNED_BODY: u64 = 10 * 1024 * 1024;
+
+/// What is signed or could be taken for it: never the caller's.
+static OWNED: [HeaderName; 6] = [
+    header::DATE,
+    HeaderName::from_static("x-date"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("x-content-md5"),
+    HeaderName::from_static("request-line"),
+];
+
+/// A key pair, and what is signed with it.
+pub(crate) struct Hmac {
+    key: Key,
+    /// Up to and with `headers="`.
+    opening: Zeroizing<Vec<u8>>,
+    names: Box<[SignedName]>,
+    max_signed_body: u64,
+}
+
+impl Hmac {
+    pub(super) const NAME: &'static str = "hmac";
+
+    pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
+        let username = table.secret("username").and_then(|username| without_prefix(table, username, PREFIX));
+        let secret = table.secret("secret");
+        let algorithm = table.one_of("algorithm", &ALGORITHMS).unwrap_or(Algorithm::Sha256);
+        let names = names::read(table);
+        let max_signed_body = table.size("max_signed_body").unwrap_or(MAX_SIGNED_BODY);
+        let (username, secret) = (username?, secret?);
+        if username.value.expose().iter().any(|byte| matches!(byte, b'"' | b'\\')) {
+            let fault = Fault::new("the user name holds a quote or a backslash");
+            table.refuse(&username.place, fault.hint("it stands in quotes, and the verifier knows no escapes"));
+            return None;
+        }
+        let opening = opening(&username.value, algorithm);
+        Some(Self { key: Key::new(algorithm, &secret.value)?, opening, names: names?, max_signed_body })
+    }
+
+    pub(super) fn owned_headers(&self) -> &[HeaderName] {
+        &OWNED
+    }
+
+    pub(super) fn signs_body(&self) -> Option<u64> {
+        self.names.iter().any(SignedName::is_body_digest).then_some(self.max_signed_body)
+    }
+
+    pub(super) fn place(&self, head: &mut request::Parts, body: &[u8], now: SystemTime) -> Result<(), PlaceError> {
+        self.set_signed_fields(head, body, now)?;
+        let mut value = Zeroizing::new(Vec::with_capacity(self.capacity()));
+        value.extend_from_slice(&self.opening);
+        let text = self.signing_text(head, &mut value)?;
+        value.extend_from_slice(b"\", signature=\"");
+        self.key.sign(&text, &mut value);
+        value.push(b'"');
+        let value = Secret::header_value(value).ok_or(PlaceError::NotLegal)?;
+        head.headers.insert(header::AUTHORIZATION, value);
+        Ok(())
+    }
+
+    /// Sets the fields that are made for being signed: a fresh date, and digests of the body where there is one.
+    fn set_signed_fields(&self, head: &mut request::Parts, body: &[u8], now: SystemTime) -> Result<(), PlaceError> {
+        let has_body = !body.is_empty() || anticipates_body(&head.method);
+        for name in &self.names {
+            let (field, text) = match &name.what {
+                What::Date(field) => (field, httpdate::fmt_http_date(now)),
+                What::Md5(field) | What::Sha256(field) if !has_body => {
+                    head.headers.remove(field);
+                    continue;
+                }
+                What::Md5(field) => (field, format!("{:x}", HexBytes(&Md5::digest(body)))),
+                What::Sha256(field) => (field, format!("SHA-256={}", STANDARD.encode(Sha256::digest(body)))),
+                What::RequestLine | What::RequestTarget | What::Field(_) => continue,
+            };
+            head.headers.insert(field, HeaderValue::try_from(text).map_err(|_| PlaceError::NotLegal)?);
+        }
+        Ok(())
+    }
+
+    /// The text to be signed. The names that it has are appended to `listed`, parted by spaces.
+    fn signing_text(&self, head: &request::Parts, listed: &mut Vec<u8>) -> Result<Vec<u8>, PlaceError> {
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        // Enough for lines of ordinary length.
+        let mut text = Vec::with_capacity(self.names.len() * 96 + target.len());
+        for name in &self.names {
+            let before = text.len();
+            let separator: &[u8] = if before == 0 { b"" } else { b"\n" };
+            text.extend_from_slice(separator);
+            match &name.what {
+                What::RequestLine => push(&mut text, &[head.method.as_str(), " ", target, " HTTP/1.1"]),
+                What::RequestTarget => {
+                    let method = head.method.as_str().to_ascii_lowercase();
+                    push(&mut text, &[&name.written, ": ", &method, " ", target]);
+                }
+                What::Date(field) | What::Md5(field) | What::Sha256(field) | What::Field(field) => {
+                    let mut values = head.headers.get_all(field).iter();
+                    let Some(value) = values.next() else {
+                        text.truncate(before);
+                        continue;
+                    };
+                    if values.next().is_some() {
+                        return Err(PlaceError::RepeatedField);
+                    }
+                    push(&mut text, &[&name.written, ": "]);
+                    text.extend_from_slice(value.as_bytes());
+                }
+            }
+            push(listed, &[if before == 0 { "" } else { " " }, &name.written]);
+        }
+        Ok(text)
+    }
+
+    /// The longest that the field's value gets: it never grows while it is written.
+    fn capacity(&self) -> usize {
+        let names: usize = self.names.iter().map(|name| name.written.len() + 1).sum();
+        self.opening.len() + names + "\", signature=\"\"".len() + Key::MAX_SIGNATURE
+    }
+
+    pub(super) fn replica(&self) -> Self {
+        Self {
+            key: self.key.clone(),
+            opening: self.opening.clone(),
+            names: self.names.clone(),
+            max_signed_body: self.max_signed_body,
+        }
+    }
+}
+
+fn opening(username: &Secret, algorithm: Algorithm) -> Zeroizing<Vec<u8>> {
+    let parts: [&[u8]; 5] =
+        [b"hmac username=\"", username.expose(), b"\", algorithm=\"", algorithm.name().as_bytes(), b"\", headers=\""];
+    let mut opening = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    for part in parts {
+        opening.extend_from_slice(part);
+    }
+    opening
+}
+
+/// A request with such a method has a body, if an empty one (RFC 9110 8.6): the Hub's own SDKs sign that too.
+fn anticipates_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+fn push(text: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        text.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// Writes bytes in lower-case hex.
+struct HexBytes<'a>(&'a [u8]);
+
+impl std::fmt::LowerHex for HexBytes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! How a credential is put on a request: one file a scheme, and one line in [`schemes!`] below.
+
+mod api_key;
+mod authorize;
+mod basic;
+mod bearer;
+mod field;
+mod hmac;
+
+pub use self::authorize::Authorized;
+pub(crate) use self::authorize::{AuthorizeError, authorize};
+use std::time::SystemTime;
+
+use http::{HeaderName, header, request};
+
+use crate::Secret;
+use crate::config::error::Fault;
+use crate::config::read::{At, Table};
+
+/// Why a request cannot have this credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PlaceError {
+    /// Verifiers differ in which of the values they take.
+    #[error("a header field that is to be signed occurs more than once")]
+    RepeatedField,
+    /// Cannot happen with parts that were checked at load.
+    #[error("the credential is not legal in a header field")]
+    NotLegal,
+}
+
+/// Makes the enum of all schemes, and hands each call on to the scheme at hand. A scheme has a `NAME` and a `read`,
+/// and the four functions that [`Credential`] has.
+macro_rules! schemes {
+    ($($module:ident::$Scheme:ident,)+) => {
+        /// A configured credential, ready to be placed: what does not depend on the request was computed at load.
+        pub(crate) enum Credential {
+            $($Scheme($module::$Scheme),)+
+        }
+
+        /// The names of all schemes, as in `auth.NAME`.
+        pub(crate) const SCHEMES: &[&str] = &[$($module::$Scheme::NAME,)+];
+
+        impl Credential {
+            /// Reads `auth.NAME`. `None`: there is no such scheme, or its table has a problem, which was noted.
+            pub(crate) fn read(name: &str, table: &mut Table<'_>) -> Option<Self> {
+                match name {
+                    $($module::$Scheme::NAME => $module::$Scheme::read(table).map(Self::$Scheme),)+
+                    _ => None,
+                }
+            }
+
+            /// The name of the scheme.
+            pub(crate) fn scheme(&self) -> &'static str {
+                match self {
+                    $(Self::$Scheme(_) => $module::$Scheme::NAME,)+
+                }
+            }
+
+            /// The fields that are this credential's alone, besides `Authorization` and `Proxy-Authorization`: the
+            /// caller's are removed, under any alias, before [`place`](Self::place).
+            pub(crate) fn owned_headers(&self) -> &[HeaderName] {
+                match self {
+                    $(Self::$Scheme(scheme) => scheme.owned_headers(),)+
+                }
+            }
+
+            /// Where the body is signed: how many bytes of it may be held in memory for that.
+            pub(crate) fn signs_body(&self) -> Option<u64> {
+                match self {
+                    $(Self::$Scheme(scheme) => scheme.signs_body(),)+
+                }
+            }
+
+            /// Puts the credential on a request that is otherwise as it goes out: `head` has the target in origin-form
+            /// and its `Host`; `body` is the whole body where [`signs_body`](Self::signs_body), else nothing.
+            pub(crate) fn place(
+                &self,
+                head: &mut request::Parts,
+                body: &[u8],
+                now: SystemTime,
+            ) -> Result<(), PlaceError> {
+                match self {
+                    $(Self::$Scheme(scheme) => scheme.place(head, body, now),)+
+                }
+            }
+
+            /// A worker's own copy: it shares no reference count with this one.
+            pub(crate) fn replica(&self) -> Self {
+                match self {
+                    $(Self::$Scheme(scheme) => Self::$Scheme(scheme.replica()),)+
+                }
+            }
+        }
+    };
+}
+
+schemes! {
+    basic::Basic,
+    bearer::Bearer,
+    api_key::ApiKey,
+    hmac::Hmac,
+}
+
+/// Fields that frame the message or concern one connection: no credential can be in them, and none of them is the same
+/// at both ends (RFC 9110 7.6.1).
+fn concerns_connection(name: &HeaderName) -> bool {
+    const NAMES: [HeaderName; 10] = [
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::EXPECT,
+        HeaderName::from_static("keep-alive"),
+        header::PROXY_AUTHORIZATION,
+        HeaderName::from_static("proxy-connection"),
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ];
+    NAMES.contains(name)
+}
+
+/// Reads the secret that follows `prefix` in a field value. One that already begins with the prefix would have it
+/// twice; one with space at an end would not arrive as it is (RFC 9110 5.5).
+fn read_token(table: &mut Table<'_>, key: &'static str, prefix: &str) -> Option<At<Secret>> {
+    let secret = table.secret(key).and_then(|secret| without_prefix(table, secret, prefix))?;
+    if secret.value.expose().trim_ascii().len() != secret.value.expose().len() {
+        table.refuse(&secret.place, "the secret begins or ends with a space");
+        return None;
+    }
+    Some(secret)
+}
+
+/// Refuses a secret that already begins with what the scheme puts before it, in any case.
+fn without_prefix(table: &Table<'_>, secret: At<Secret>, prefix: &str) -> Option<At<Secret>> {
+    let beginning = secret.value.expose().get(..prefix.len()).unwrap_or_default();
+    if prefix.is_empty() || !beginning.eq_ignore_ascii_case(prefix.as_bytes()) {
+        return Some(secret);
+    }
+    let fault = Fault::new(format!("the secret already begins with `{prefix}`"));
+    table.refuse(&secret.place, fault.hint("sidekey puts it there: leave it out of the secret"));
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! Stage 4, and 7: what may cross, both ways.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, LOCATION, TE, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, Method, Request, Uri, Version, request};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::sync::Notify;
+
+use crate::policy::Grant;
+use crate::route::{Spoken, Target};
+use crate::upstream::{Exchange, RequestBody, Upstream};
+
+/// A request that may cross, and has no credential yet.
+pub(crate) struct Outgoing {
+    pub(crate) head: request::Parts,
+    pub(crate) body: RequestBody,
+    pub(crate) exchange: Rc<Exchange>,
+    /// Told when the upstream wants the body that the caller holds back.
+    pub(crate) wants_body: Option<Arc<Notify>>,
+}
+
+/// Takes off what may not cross, and says where the request goes.
+pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant) -> Outgoing {
+    let Target { upstream, path, .. } = grant.target();
+    let (mut head, incoming) = request.into_parts();
+    let wants_trailers = names_token(&head.headers, &TE, "trailers");
+    let had_length = head.headers.contains_key(CONTENT_LENGTH);
+    let expects = head.headers.contains_key(EXPECT);
+    remove(&mut head.headers, upstream.managed(), is_hop_or_origin);
+    head.headers.insert(HOST, upstream.origin().host_header().clone());
+    if wants_trailers {
+        head.headers.insert(TE, HeaderValue::from_static("trailers"));
+        head.headers.insert(CONNECTION, HeaderValue::from_static("TE"));
+    }
+    head.uri = Uri::from(path.clone());
+    head.version = Version::HTTP_11;
+    // hyper's own handles: nothing of the caller's connection goes with the request.
+    head.extensions = http::Extensions::new();
+    if incoming.is_end_stream() {
+        // RFC 9110 8.6: a method that gives a body a meaning says that it has none.
+        if had_length || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        return Outgoing { head, body: RequestBody::Empty, exchange: Exchange::begun(0), wants_body: None };
+    }
+    match incoming.size_hint().exact() {
+        Some(length) => head.headers.insert(CONTENT_LENGTH, length.into()),
+        None => head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+    };
+    let (body, exchange, wants_body) = RequestBody::streamed(incoming, upstream, expects);
+    Outgoing { head, body, exchange, wants_body }
+}
+
+/// Takes off the upstream's answer what was only for sidekey, and keeps its redirects on sidekey.
+pub(crate) fn clean(headers: &mut HeaderMap, upstream: &Upstream, spoken: &Spoken) {
+    remove(headers, &[], |name| is_hop_by_hop(name));
+    if let Some(location) = headers.get(LOCATION)
+        && let Some(rewritten) = rewrite_location(location, upstream, spoken)
+    {
+        headers.insert(LOCATION, rewritten);
+    }
+}
+
+/// Takes off a request's trailers what its header may not hold either.
+pub(crate) fn clean_request_trailers(trailers: &mut HeaderMap, managed: &[HeaderName]) {
+    remove(trailers, managed, |name| is_hop_or_origin(name) || is_framing_or_routing(name));
+}
+
+/// Takes off an answer's trailers what frames or routes a message (RFC 9110 6.5.1).
+pub(crate) fn clean_answer_trailers(trailers: &mut HeaderMap) {
+    remove(trailers, &[], |name| is_hop_by_hop(name) || is_framing_or_routing(name));
+}
+
+/// Removes the fields that `Connection` names, those in `managed`, and those for which `drops` holds, under any of
+/// their spellings.
+fn remove(headers: &mut HeaderMap, managed: &[HeaderName], drops: impl Fn(&str) -> bool) {
+    let mut doomed: Vec<HeaderName> = Vec::new();
+    for value in headers.get_all(CONNECTION) {
+        let names = value.as_bytes().split(|&b| b == b',').map(<[u8]>::trim_ascii);
+        doomed.extend(names.filter_map(|name| HeaderName::from_bytes(name).ok()));
+    }
+    for name in headers.keys() {
+        if drops(name.as_str()) || managed.contains(name) {
+            doomed.push(name.clone());
+        } else if name.as_str().contains('_') {
+            // Some servers read `x_api_key` as `x-api-key`: what goes under one name goes under the other.
+            let dashed = name.as_str().replace('_', "-");
+            if drops(&dashed) || managed.iter().any(|managed| managed.as_str().replace('_', "-") == dashed) {
+                doomed.push(name.clone());
+            }
+        }
+    }
+    for name in doomed {
+        headers.remove(name);
+    }
+}
+
+/// What a caller's request may not carry to any upstream: hop-by-hop fields, framing, and what says where it was.
+fn is_hop_or_origin(name: &str) -> bool {
+    is_hop_by_hop(name)
+        || matches!(name, "content-length" | "forwarded" | "x-real-ip")
+        || name.starts_with("x-forwarded-")
+}
+
+/// RFC 9110 7.6.1, and the two that are for a proxy alone.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// What only a header may say.
+fn is_framing_or_routing(name: &str) -> bool {
+    matches!(name, "content-length" | "host" | "trailer" | "authorization" | "set-cookie" | "content-encoding")
+}
+
+fn names_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&b| b == b','))
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// A redirect to the upstream's own origin, in the form in which the caller named that upstream, so that following it
+/// stays on sidekey. `None`: it leads elsewhere, and passes as it is.
+fn rewrite_location(location: &HeaderValue, upstream: &Upstream, spoken: &Spoken) -> Option<HeaderValue> {
+    let text = location.to_str().ok()?;
+    let own_path = if text.starts_with('/') && !text.starts_with("//") {
+        // A bare path is right as it is, unless the caller's paths begin with the upstream's name.
+        spoken.prefixed.then_some(text)?
+    } else {
+        path_at_origin(text, upstream)?
+    };
+    let prefix = if spoken.prefixed { format!("/{}", upstream.name()) } else { String::new() };
+    let origin = spoken.authority.as_ref().map(|authority| format!("http://{authority}")).unwrap_or_default();
+    let slash = if own_path.starts_with('/') { "" } else { "/" };
+    HeaderValue::try_from(format!("{origin}{prefix}{slash}{own_path}")).ok()
+}
+
+/// What follows the authority in a URL at the upstream's own origin: path, query and fragment, byte for byte.
+fn path_at_origin<'a>(url: &'a str, upstream: &Upstream) -> Option<&'a str> {
+    let origin = upstream.origin();
+    let (tls, rest) = match url.split_once("//")? {
+        ("", rest) => (origin.tls(), rest),
+        (scheme, rest) if scheme.eq_ignore_ascii_case("https:") => (true, rest),
+        (scheme, rest) if scheme.eq_ignore_ascii_case("http:") => (false, rest),
+        _ => return None,
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end)?;
+    let same = !authority.contains('@') && origin.contains(tls, &authority.parse().ok()?);
+    same.then_some(path)
+}

@@ -1,0 +1,46 @@
+//! An outbound authenticating reverse proxy.
+//!
+//! **Your apps make the calls. sidekey holds the keys.** An app sends a plain request; sidekey recognises the upstream
+//! that is meant, puts that vendor's credential on, and sends it over TLS. The app never holds a secret.
+//!
+//! # The request path
+//!
+//! `proxy` is the whole path on one page; each stage is a module, in the order in which a request meets them:
+//!
+//! | module | question | makes |
+//! |---|---|---|
+//! | `wire` | is it HTTP, beyond doubt? | the bytes that hyper may see |
+//! | `caller` | who is asking? | `Caller` |
+//! | `route` | which upstream is meant? | `Target` |
+//! | `policy` | may they? | [`Grant`] |
+//! | `headers` | what may cross? | `Outgoing` |
+//! | `credential` | how does the credential go on? | [`Authorized`] |
+//! | `upstream` | what does the vendor say? | `Answer` |
+//!
+//! The types hold the order: a [`Grant`] has one maker and is used up by placing the credential, and nothing but what
+//! is [`Authorized`] can be sent.
+
+mod answer;
+mod caller;
+pub mod cli;
+mod config;
+mod credential;
+mod error;
+#[doc(hidden)]
+pub mod fuzzing;
+mod headers;
+mod policy;
+mod proxy;
+mod route;
+pub mod sandbox;
+mod secret;
+mod server;
+pub mod telemetry;
+mod upstream;
+mod wire;
+
+pub use config::{Config, ConfigError, Position, Problem};
+pub use credential::Authorized;
+pub use policy::Grant;
+pub use secret::Secret;
+pub use server::{BoundAddress, Drained, ServeError, Server};

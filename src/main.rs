@@ -1,0 +1,73 @@
+//! Parses flags, loads the config, runs; the only file that prints or exits.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anstream::{eprintln, stdout};
+use clap::{CommandFactory, Parser};
+use sidekey::cli::{Cli, Command, ConfigFlag, check, demo, run};
+use sidekey::{Config, telemetry};
+
+/// What `sysexits.h` calls a configuration error.
+const BAD_CONFIG: u8 = 78;
+
+#[expect(clippy::print_stderr, reason = "this is where errors are said")]
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run { config, log_format } => load(&config).and_then(|config| {
+            let log = telemetry::start(log_format);
+            let outcome = run::run(config);
+            log.finish();
+            outcome.map_err(Failure::running)
+        }),
+        Command::Check { config } => {
+            load(&config).and_then(|config| check::check(&config, &mut stdout()).map_err(Failure::of_config))
+        }
+        Command::Demo(options) => demo::demo(options, &mut stdout()).map_err(Failure::running),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "sidekey", &mut stdout());
+            stdout().flush().map_err(Failure::running)
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { text, code }) => {
+            eprintln!("{text}");
+            code
+        }
+    }
+}
+
+/// What is said, and the exit code.
+struct Failure {
+    text: String,
+    code: ExitCode,
+}
+
+impl Failure {
+    fn running(error: impl Error) -> Self {
+        Self { text: chain(&error), code: ExitCode::FAILURE }
+    }
+
+    fn of_config(error: impl Error) -> Self {
+        Self { text: chain(&error), code: BAD_CONFIG.into() }
+    }
+}
+
+fn load(flag: &ConfigFlag) -> Result<Config, Failure> {
+    Config::load(&flag.path()).map_err(|error| Failure { text: error.to_string(), code: BAD_CONFIG.into() })
+}
+
+/// An error and its causes, each on a line of its own.
+fn chain(error: &dyn Error) -> String {
+    let mut text = format!("error: {error}");
+    let mut next = error.source();
+    while let Some(cause) = next {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n  caused by: {cause}");
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,225 @@
+//! Stage 2: which upstream is meant? Exact names only, and nothing is forwarded that names none.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use http::header::HOST;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Uri};
+
+use crate::caller::Caller;
+use crate::config;
+use crate::upstream::{Host, Upstream};
+
+/// Why a request means no upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RouteError {
+    #[error("the authority is not `host` or `host:port`")]
+    BadAuthority,
+    #[error("no upstream has this host")]
+    UnknownHost,
+    #[error("more than one upstream has this host")]
+    AmbiguousHost,
+    #[error("no upstream has this name")]
+    UnknownName,
+    #[error("a tunnel means no upstream")]
+    Tunnel,
+}
+
+/// Every way of naming an upstream, as a look-up.
+pub(crate) struct Routes {
+    upstreams: Vec<Rc<Upstream>>,
+    names: HashMap<Box<str>, usize>,
+    /// `None`: the host means more than one upstream, and so none.
+    hosts: HashMap<Box<str>, Option<usize>>,
+    listeners: Vec<Door>,
+}
+
+/// What one listener answers to.
+struct Door {
+    own_names: HashSet<Box<str>>,
+    only: Option<usize>,
+}
+
+/// The upstream that is meant, and what is asked of it.
+pub(crate) struct Target {
+    pub(crate) upstream: Rc<Upstream>,
+    /// As it goes on the wire: byte for byte what the caller sent, less the prefix.
+    pub(crate) path: PathAndQuery,
+    pub(crate) spoken: Spoken,
+}
+
+/// How the caller named the upstream: a rewritten `Location` is put in the same form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Spoken {
+    /// As the caller wrote it. `None`: an HTTP/1.0 caller that wrote none.
+    pub(crate) authority: Option<Box<str>>,
+    /// Whether the first segment of the path was the upstream's name.
+    pub(crate) prefixed: bool,
+}
+
+impl Routes {
+    /// The look-ups for `upstreams`, which stand in the order of the config.
+    pub(crate) fn new(config: &config::Config, upstreams: Vec<Rc<Upstream>>) -> Self {
+        let mut hosts = HashMap::new();
+        for (index, upstream) in config.upstreams.iter().enumerate() {
+            let host: Box<str> = upstream.origin.host().to_string().into();
+            hosts.entry(host).and_modify(|owner| *owner = None).or_insert(Some(index));
+        }
+        // What `hosts` lists wins over a host that URLs share.
+        for (index, upstream) in config.upstreams.iter().enumerate() {
+            hosts.extend(upstream.hosts.iter().map(|host| (host.clone(), Some(index))));
+        }
+        let names = upstreams.iter().enumerate().map(|(index, upstream)| (upstream.name().into(), index)).collect();
+        let listeners = config.listeners.iter().map(Door::new).collect();
+        Self { upstreams, names, hosts, listeners }
+    }
+
+    /// Finds what the request means.
+    pub(crate) fn find<B>(&self, caller: Caller, request: &Request<B>) -> Result<Target, RouteError> {
+        if request.method() == Method::CONNECT {
+            return Err(RouteError::Tunnel);
+        }
+        let authority = authority(request.uri(), request.headers())?;
+        let door = self.listeners.get(caller.listener()).ok_or(RouteError::UnknownHost)?;
+        // RFC 9112 3.2: only HTTP/1.0 may leave Host out, and it then means whom it has reached.
+        let host = authority.map(host_of).transpose()?;
+        let (index, prefixed) = match &host {
+            Some(host) if !door.own_names.contains(&**host) => (self.find_host(door, host)?, false),
+            _ => match door.only {
+                Some(only) => (only, false),
+                None => (self.find_name(first_segment(request.uri().path()))?, true),
+            },
+        };
+        let upstream = Rc::clone(self.upstreams.get(index).ok_or(RouteError::UnknownName)?);
+        let path = path_for(request.uri(), prefixed.then_some(upstream.name())).ok_or(RouteError::UnknownName)?;
+        let spoken = Spoken { authority: authority.map(Box::from), prefixed };
+        Ok(Target { upstream, path, spoken })
+    }
+
+    fn find_host(&self, door: &Door, host: &str) -> Result<usize, RouteError> {
+        let index = match (self.hosts.get(host), host.strip_suffix(".localhost")) {
+            (Some(index), _) => index.ok_or(RouteError::AmbiguousHost)?,
+            (None, Some(name)) => self.find_name(name)?,
+            (None, None) => return Err(RouteError::UnknownHost),
+        };
+        if door.only.is_none_or(|only| only == index) { Ok(index) } else { Err(RouteError::UnknownHost) }
+    }
+
+    fn find_name(&self, name: &str) -> Result<usize, RouteError> {
+        self.names.get(name).copied().ok_or(RouteError::UnknownName)
+    }
+}
+
+impl Door {
+    fn new(listener: &config::Listener) -> Self {
+        let mut own_names: HashSet<Box<str>> = ["localhost", "127.0.0.1", "[::1]"].map(Box::from).into();
+        if let config::ListenAddress::Tcp(address) = &listener.address {
+            own_names.insert(Host::Address(address.ip()).to_string().into());
+        }
+        own_names.extend(listener.names.iter().cloned());
+        Self { own_names, only: listener.upstream }
+    }
+}
+
+/// The authority of an absolute target, else that of `Host` (RFC 9112 3.2.2).
+fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Option<&'a str>, RouteError> {
+    match (uri.authority(), headers.get(HOST)) {
+        (Some(authority), _) => Ok(Some(authority.as_str())),
+        (None, Some(host)) => host.to_str().map(Some).map_err(|_| RouteError::BadAuthority),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The host of an authority in lower case; its port is checked, and means nothing.
+fn host_of(authority: &str) -> Result<Cow<'_, str>, RouteError> {
+    let host_end = match authority.strip_prefix('[') {
+        Some(rest) => rest.find(']').map(|at| at + 2).ok_or(RouteError::BadAuthority)?,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at_checked(host_end).ok_or(RouteError::BadAuthority)?;
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'[' | b']' | b':');
+    if host.is_empty() || !host.bytes().all(legal) || !is_port(port) {
+        return Err(RouteError::BadAuthority);
+    }
+    if host.bytes().any(|b| b.is_ascii_uppercase()) {
+        return Ok(host.to_ascii_lowercase().into());
+    }
+    Ok(host.into())
+}
+
+fn is_port(text: &str) -> bool {
+    text.is_empty()
+        || text.strip_prefix(':').is_some_and(|digits| digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn first_segment(path: &str) -> &str {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.split_once('/').map_or(path, |(first, _)| first)
+}
+
+/// The request's path and query, less `/prefix`: `/` where nothing is left.
+fn path_for(uri: &Uri, prefix: Option<&str>) -> Option<PathAndQuery> {
+    let whole = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let Some(prefix) = prefix else {
+        return match uri.path_and_query() {
+            Some(path) if whole.starts_with('/') => Some(path.clone()),
+            // An absolute target without a path: `http://host?query`.
+            _ => rooted(whole),
+        };
+    };
+    let rest = whole.strip_prefix('/')?.strip_prefix(prefix)?;
+    if rest.starts_with('/') { PathAndQuery::try_from(rest).ok() } else { rooted(rest) }
+}
+
+fn rooted(rest: &str) -> Option<PathAndQuery> {
+    PathAndQuery::try_from(format!("/{}", rest.strip_prefix('/').unwrap_or(rest))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{first_segment, host_of, path_for};
+
+    #[test]
+    fn an_authority_is_a_host_and_perhaps_a_port() {
+        for (authority, host) in [
+            ("api.imagga.com", "api.imagga.com"),
+            ("API.Imagga.com:443", "api.imagga.com"),
+            ("[::1]:8080", "[::1]"),
+            ("127.0.0.1:", "127.0.0.1"),
+        ] {
+            assert_eq!(host_of(authority).unwrap(), host);
+        }
+        for bad in ["", ":80", "a b", "user@host", "host:port", "host:1:2", "[::1", "host/path", "a,b", "h\u{e9}"] {
+            assert!(host_of(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_path_crosses_byte_for_byte_less_the_prefix() {
+        for (target, prefix, path) in [
+            ("/imagga/v2/tags?a=%2F&b", Some("imagga"), "/v2/tags?a=%2F&b"),
+            ("/imagga", Some("imagga"), "/"),
+            ("/imagga?x=y", Some("imagga"), "/?x=y"),
+            ("/imagga//v2/../%2e", Some("imagga"), "//v2/../%2e"),
+            ("/v2/tags//;a/%2e%2e", None, "/v2/tags//;a/%2e%2e"),
+            ("http://api.imagga.com/v2", None, "/v2"),
+            ("http://api.imagga.com", None, "/"),
+            ("http://api.imagga.com?q", None, "/?q"),
+            ("http://localhost/imagga/v2", Some("imagga"), "/v2"),
+        ] {
+            let uri = target.parse().unwrap();
+            assert_eq!(path_for(&uri, prefix).unwrap().as_str(), path, "{target}");
+        }
+    }
+
+    #[test]
+    fn the_first_segment_is_not_decoded() {
+        assert_eq!(first_segment("/imagga/v2"), "imagga");
+        assert_eq!(first_segment("/imagga"), "imagga");
+        assert_eq!(first_segment("/%69magga/v2"), "%69magga");
+        assert_eq!(first_segment("//imagga"), "");
+        assert_eq!(first_segment("/"), "");
+    }
+}

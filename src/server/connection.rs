@@ -1,0 +1,239 @@
+//! One caller's connection: hyper speaks HTTP on it, and a watch ends it when the caller is gone, or waits too long.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Sleep, sleep_until, timeout};
+
+use super::refusal;
+use super::socket::{CallerIo, CallerSocket, Stream};
+use super::visit::{Stage, Visit};
+use super::worker::Worker;
+use crate::error::ProxyError;
+use crate::proxy;
+use crate::wire::MAX_HEADER_FIELDS;
+
+/// What hyper may hold of one direction: twice the largest header that the screen lets through.
+const MAX_BUFFER: usize = 128 * 1024;
+/// A caller that has closed its side may be gone, or may be reading still: it is asked after so long.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// What it is asked with. One that reads on must skip it (RFC 9110 15.2); the kernel of one that is gone refuses it.
+const PROBE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// How long, and how much, a caller may go on sending what nobody reads, so that it gets to see its answer.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Why a watch ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watched {
+    /// The server drains: no further request.
+    Drain,
+    /// The caller is gone, or might as well be.
+    Gone,
+    /// It has not asked for anything for a long time.
+    Idle,
+    /// It began a header, and did not end it.
+    SlowHeader,
+    /// The upstream stopped in the middle of its body.
+    Stalled,
+}
+
+/// Serves `stream` until it ends. Dropping the future closes it, and cancels what was under way.
+pub(super) async fn serve(worker: Rc<Worker>, listener: usize, stream: Stream) {
+    let socket = Rc::new(RefCell::new(CallerSocket::new(stream)));
+    let registration = worker.register(&socket);
+    let visit = Visit::new(Rc::clone(&worker), listener);
+    let service_visit = Rc::clone(&visit);
+    let service = service_fn(move |request| {
+        let visit = Rc::clone(&service_visit);
+        async move { Ok::<_, Infallible>(proxy::handle(visit, request).await) }
+    });
+    let ending = {
+        let http = Builder::new()
+            .half_close(true)
+            .max_buf_size(MAX_BUFFER)
+            .max_headers(MAX_HEADER_FIELDS)
+            .serve_connection(TokioIo::new(CallerIo(Rc::clone(&socket))), service);
+        let mut http = pin!(http);
+        let mut watch = Watch::new(&visit, &socket);
+        let mut alarm = pin!(sleep_until(watch.first_alarm().into()));
+        loop {
+            tokio::select! {
+                biased;
+                outcome = http.as_mut() => break Ending::of(outcome, &visit, &socket),
+                watched = poll_fn(|cx| watch.poll(cx, alarm.as_mut())) => match watched {
+                    Watched::Drain => http.as_mut().graceful_shutdown(),
+                    Watched::Gone | Watched::Idle => break Ending::Close,
+                    Watched::SlowHeader => break Ending::Refuse(ProxyError::HeaderTimeout),
+                    Watched::Stalled => break Ending::Reset,
+                },
+            }
+        }
+    };
+    drop(registration);
+    if let Some(socket) = Rc::into_inner(socket) {
+        end(ending, socket.into_inner()).await;
+    }
+}
+
+/// What is left to do when hyper is done.
+enum Ending {
+    Close,
+    /// Make it a failure that nobody can take for the message's end.
+    Reset,
+    /// Say what was wrong.
+    Refuse(ProxyError),
+    /// The caller has not sent all of it: give it time to read the answer.
+    Linger,
+}
+
+impl Ending {
+    fn of(outcome: hyper::Result<()>, visit: &Visit, socket: &RefCell<CallerSocket>) -> Self {
+        let mut socket = socket.borrow_mut();
+        let between_requests = socket.between_requests();
+        match (outcome, socket.fault()) {
+            (Err(_), _) if visit.stage() == Stage::Idle || visit.takes_interim() => Self::Close,
+            // HTTP/1.0 reads until the end, whatever ends it.
+            (Err(_), _) => Self::Reset,
+            (Ok(()), Some(fault)) if between_requests => Self::Refuse(ProxyError::Malformed(fault)),
+            (Ok(()), Some(_)) => Self::Linger,
+            (Ok(()), None) if between_requests || socket.caller_closed() => Self::Close,
+            (Ok(()), None) => Self::Linger,
+        }
+    }
+}
+
+async fn end(ending: Ending, socket: CallerSocket) {
+    match ending {
+        Ending::Close => {}
+        Ending::Reset => socket.reset_on_close(),
+        Ending::Refuse(error) => {
+            // Smaller than any socket's buffer, which is empty or has a caller behind it that does not read.
+            let _ = socket.try_write(&refusal::render(&error));
+            linger(socket.into_stream()).await;
+        }
+        Ending::Linger => linger(socket.into_stream()).await,
+    }
+}
+
+/// Closes the sending side, and reads on for a while: closing a socket with unread bytes in it would reset it, and
+/// the caller might lose the answer (RFC 9112 9.6).
+async fn linger(mut stream: Stream) {
+    let drain = async {
+        let mut waste = vec![0; 16 * 1024];
+        let mut left = LINGER_BYTES;
+        stream.shutdown().await?;
+        loop {
+            match stream.read(&mut waste).await? {
+                0 => return Ok::<_, std::io::Error>(()),
+                read => left = left.saturating_sub(read),
+            }
+            if left == 0 {
+                return Ok(());
+            }
+        }
+    };
+    // Whatever happens now, the connection is closed after it.
+    let _ = timeout(LINGER, drain).await;
+}
+
+/// Watches over one connection while hyper works on it.
+struct Watch<'a> {
+    visit: &'a Visit,
+    socket: &'a RefCell<CallerSocket>,
+    told_to_drain: bool,
+    /// When to ask next whether a caller that closed its side is still there, and how often that was done.
+    probe_at: Option<Instant>,
+    probes: u32,
+}
+
+impl<'a> Watch<'a> {
+    fn new(visit: &'a Visit, socket: &'a RefCell<CallerSocket>) -> Self {
+        Self { visit, socket, told_to_drain: false, probe_at: None, probes: 0 }
+    }
+
+    fn first_alarm(&self) -> Instant {
+        self.visit.idle_since() + self.visit.worker().limits().keep_alive
+    }
+
+    /// Ready when something has to be done about the connection.
+    ///
+    /// The one alarm is moved only when it would ring too late; when it rings too early, it is set anew. So a request
+    /// that is served in time costs no timer.
+    fn poll(&mut self, cx: &mut Context<'_>, mut alarm: Pin<&mut Sleep>) -> Poll<Watched> {
+        if let Some(watched) = self.look(cx) {
+            return Poll::Ready(watched);
+        }
+        while let Some((deadline, watched)) = self.deadline() {
+            if alarm.deadline().into_std() > deadline {
+                alarm.as_mut().reset(deadline.into());
+            }
+            if alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = Instant::now();
+            if now < deadline {
+                alarm.as_mut().reset(deadline.into());
+            } else if self.probe_at.is_none_or(|at| now < at) || self.probe(now).is_err() {
+                return Poll::Ready(watched);
+            }
+        }
+        Poll::Pending
+    }
+
+    fn look(&mut self, cx: &mut Context<'_>) -> Option<Watched> {
+        let mut socket = self.socket.borrow_mut();
+        socket.note_waker(cx);
+        if self.visit.worker().draining() && !self.told_to_drain {
+            self.told_to_drain = true;
+            return Some(Watched::Drain);
+        }
+        // hyper does not look at the socket between the end of a request and that of its answer.
+        if self.visit.stage() != Stage::Idle && socket.between_requests() && socket.poll_gone(cx).is_ready() {
+            return Some(Watched::Gone);
+        }
+        let may_be_gone = self.visit.stage() == Stage::Asked && socket.caller_closed();
+        if may_be_gone != self.probe_at.is_some() {
+            self.probe_at = may_be_gone.then(|| Instant::now() + PROBE_INTERVAL);
+        }
+        None
+    }
+
+    /// What is waited for, and until when.
+    fn deadline(&self) -> Option<(Instant, Watched)> {
+        let limits = self.visit.worker().limits();
+        let socket = self.socket.borrow();
+        let waiting = match self.visit.stage() {
+            Stage::Idle => Some(match socket.header_since() {
+                Some(since) => (since + limits.header_timeout, Watched::SlowHeader),
+                None => (self.visit.idle_since() + limits.keep_alive, Watched::Idle),
+            }),
+            Stage::Asked => self.probe_at.map(|at| (at, Watched::Gone)),
+            Stage::Answered => self.visit.waiting_until().map(|at| (at, Watched::Stalled)),
+        };
+        let blocked = socket.blocked_since().map(|since| (since + limits.write_timeout, Watched::Gone));
+        waiting.into_iter().chain(blocked).min_by_key(|(deadline, _)| *deadline)
+    }
+
+    /// Asks whether anyone is still there. An error: no.
+    fn probe(&mut self, now: Instant) -> std::io::Result<()> {
+        let socket = self.socket.borrow();
+        socket.take_error()?;
+        self.probe_at = Some(now + PROBE_INTERVAL);
+        self.probes += 1;
+        // Less and less often, and never between the bytes of an earlier answer.
+        if self.probes.is_power_of_two() && self.visit.takes_interim() && socket.blocked_since().is_none() {
+            socket.try_write(PROBE)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! Listening sockets, and the connections that come in by them.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::time::sleep;
+use tokio_util::either::Either;
+
+use super::worker::Arrival;
+use crate::config::ListenAddress;
+
+/// Connections that the kernel keeps while the workers are busy.
+const BACKLOG: i32 = 4096;
+/// How long accepting rests when the process has no file descriptor left.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// A listener that is bound. Dropping it stops listening, and removes the file of a Unix socket.
+pub(super) struct Listening {
+    socket: Socket,
+    address: BoundAddress,
+}
+
+/// Where a listener was bound, with the port that the system chose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BoundAddress {
+    /// An address and port.
+    Tcp(SocketAddr),
+    /// A file.
+    Unix(PathBuf),
+}
+
+impl BoundAddress {
+    /// The address, if it is one of TCP.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for BoundAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Listening {
+    pub(super) fn bind(address: &ListenAddress) -> io::Result<Self> {
+        let (socket, address) = match address {
+            ListenAddress::Tcp(address) => bind_tcp(*address)?,
+            ListenAddress::Unix { path, mode } => (bind_unix(path, *mode)?, BoundAddress::Unix(path.clone())),
+        };
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, address })
+    }
+
+    pub(super) fn address(&self) -> &BoundAddress {
+        &self.address
+    }
+
+    /// Hands every connection that comes in to `deal`, for ever. An error: the runtime cannot watch the socket.
+    ///
+    /// Dropping the future loses no connection: the kernel keeps what was not accepted.
+    pub(super) async fn accept(&self, listener: usize, deal: impl Fn(Arrival)) -> io::Result<()> {
+        let acceptor = self.acceptor()?;
+        loop {
+            match acceptor.accept().await {
+                Ok(stream) => deal(Arrival { listener, stream }),
+                // The caller went away while it waited (accept(2)).
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    tracing::warn!(target: "server", address = %self.address, %error, "cannot accept; trying again");
+                    sleep(BACK_OFF).await;
+                }
+            }
+        }
+    }
+
+    fn acceptor(&self) -> io::Result<Acceptor> {
+        let socket = self.socket.try_clone()?;
+        match &self.address {
+            BoundAddress::Tcp(_) => TcpListener::from_std(socket.into()).map(Either::Left),
+            BoundAddress::Unix(_) => UnixListener::from_std(socket.into()).map(Either::Right),
+        }
+        .map(Acceptor)
+    }
+}
+
+/// A listening socket that the runtime watches.
+struct Acceptor(Either<TcpListener, UnixListener>);
+
+impl Acceptor {
+    /// The next connection, which no runtime watches yet: it will be a worker's.
+    async fn accept(&self) -> io::Result<Either<std::net::TcpStream, UnixStream>> {
+        match &self.0 {
+            Either::Left(listener) => listener.accept().await?.0.into_std().map(Either::Left),
+            Either::Right(listener) => listener.accept().await?.0.into_std().map(Either::Right),
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let BoundAddress::Unix(path) = &self.address {
+            // It may be gone, or belong to a successor by now; either way nothing is left to do.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<(Socket, BoundAddress)> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let bound = socket.local_addr()?.as_socket().unwrap_or(address);
+    Ok((socket, BoundAddress::Tcp(bound)))
+}
+
+/// Binds under a name of its own, sets the mode, and only then moves the socket to `path`: at no moment can anyone
+/// connect whom the mode keeps out.
+fn bind_unix(path: &Path, mode: u32) -> io::Result<Socket> {
+    refuse_if_in_use(path)?;
+    let mut private = path.as_os_str().to_owned();
+    private.push(format!(".{}", std::process::id()));
+    let private = PathBuf::from(private);
+    let _ = fs::remove_file(&private);
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(&private)?)?;
+    let published = fs::set_permissions(&private, fs::Permissions::from_mode(mode))
+        .and_then(|()| socket.listen(BACKLOG))
+        .and_then(|()| fs::rename(&private, path));
+    if published.is_err() {
+        let _ = fs::remove_file(&private);
+    }
+    published.map(|()| socket)
+}
+
+/// A socket file that nobody listens on was left by a process that died; anything else is not ours to replace.
+fn refuse_if_in_use(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.file_type().is_socket() => Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) if UnixStream::connect(path).is_ok() => Err(io::ErrorKind::AddrInUse.into()),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}

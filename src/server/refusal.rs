@@ -1,0 +1,28 @@
+//! An answer to what hyper never gets to see, because it is no request.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::error::ProxyError;
+use crate::telemetry::access::AccessRecord;
+
+/// The whole answer as it goes on the wire; logged like any other.
+pub(super) fn render(error: &ProxyError) -> Bytes {
+    let (response, request_id) = error.to_response();
+    let mut record = AccessRecord::malformed();
+    record.refused(response.status(), &request_id, error.chain());
+    record.received(response.body().len());
+    record.finish();
+    let mut wire = BytesMut::with_capacity(1024);
+    wire.put_slice(format!("HTTP/1.1 {}\r\n", response.status()).as_bytes());
+    for (name, value) in response.headers() {
+        wire.put_slice(name.as_str().as_bytes());
+        wire.put_slice(b": ");
+        wire.put_slice(value.as_bytes());
+        wire.put_slice(b"\r\n");
+    }
+    let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+    let length = response.body().len();
+    wire.put_slice(format!("date: {date}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n").as_bytes());
+    wire.put_slice(response.body());
+    wire.freeze()
+}

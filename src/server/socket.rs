@@ -1,0 +1,166 @@
+//! A caller's socket, shared by hyper, which speaks HTTP on it, and by the connection, which watches over it.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_util::either::Either;
+
+use crate::wire::request::RequestFraming;
+use crate::wire::{Malformed, Screen};
+
+/// A connected socket of either family.
+pub(super) type Stream = Either<TcpStream, UnixStream>;
+
+/// The socket and what is known about it.
+pub(super) struct CallerSocket {
+    stream: Stream,
+    screen: Screen<RequestFraming>,
+    /// When writing last stopped because the caller does not read.
+    blocked_since: Option<Instant>,
+    /// When the first byte of a header came whose end has not.
+    header_since: Option<Instant>,
+    /// Wakes the connection's task, for those that are not its sockets: the drain.
+    waker: Option<Waker>,
+}
+
+impl CallerSocket {
+    pub(super) fn new(stream: Stream) -> Self {
+        let screen = Screen::new(RequestFraming::new());
+        Self { stream, screen, blocked_since: None, header_since: None, waker: None }
+    }
+
+    /// What is wrong with the request after those that hyper has seen.
+    pub(super) fn fault(&self) -> Option<Malformed> {
+        self.screen.fault()
+    }
+
+    /// Whether the caller stopped (or broke the rules) between two requests, rather than inside one.
+    pub(super) fn between_requests(&mut self) -> bool {
+        self.screen.framing().between_requests()
+    }
+
+    /// Whether the caller has closed its side. It may still be reading.
+    pub(super) fn caller_closed(&self) -> bool {
+        self.screen.ended()
+    }
+
+    pub(super) fn header_since(&self) -> Option<Instant> {
+        self.header_since
+    }
+
+    pub(super) fn blocked_since(&self) -> Option<Instant> {
+        self.blocked_since
+    }
+
+    /// Reads ahead while a request is being answered. Ready: the connection is broken.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.screen.poll_ahead(&mut self.stream, cx)
+    }
+
+    /// Remembers whom to wake when the server drains.
+    pub(super) fn note_waker(&mut self, cx: &Context<'_>) {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.waker = Some(cx.waker().clone()),
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether nobody reads any more: an error that the kernel has noted, such as the answer to a write.
+    pub(super) fn take_error(&self) -> io::Result<()> {
+        match &self.stream {
+            Either::Left(stream) => stream.take_error(),
+            Either::Right(stream) => stream.take_error(),
+        }
+        .and_then(|error| error.map_or(Ok(()), Err))
+    }
+
+    /// Writes at once, past hyper: only ever what is smaller than a socket's empty buffer.
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.stream {
+            Either::Left(stream) => stream.try_write(bytes),
+            Either::Right(stream) => stream.try_write(bytes),
+        }
+    }
+
+    /// The rest of the connection, when hyper is done with it.
+    pub(super) fn into_stream(self) -> Stream {
+        self.stream
+    }
+
+    /// Makes closing the socket look like the failure that it is: a reset, which no caller takes for an end.
+    pub(super) fn reset_on_close(&self) {
+        if let Either::Left(stream) = &self.stream {
+            // Best effort: without it the caller sees a message that is cut short by its own framing.
+            let _ = stream.set_zero_linger();
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = self.screen.poll_read(&mut self.stream, cx, buffer);
+        let in_header = self.screen.has_partial() && self.between_requests();
+        if in_header != self.header_since.is_some() {
+            self.header_since = in_header.then(Instant::now);
+        }
+        read
+    }
+
+    fn note_write(&mut self, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match (&wrote, self.blocked_since) {
+            (Poll::Pending, None) => self.blocked_since = Some(Instant::now()),
+            (Poll::Ready(_), Some(_)) => self.blocked_since = None,
+            (Poll::Pending, Some(_)) | (Poll::Ready(_), None) => {}
+        }
+        wrote
+    }
+}
+
+/// hyper's half of a [`CallerSocket`]. Shutting it down does nothing: the connection closes the socket.
+pub(super) struct CallerIo(pub(super) Rc<RefCell<CallerSocket>>);
+
+impl AsyncRead for CallerIo {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.0.borrow_mut().poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for CallerIo {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut socket = self.0.borrow_mut();
+        let wrote = Pin::new(&mut socket.stream).poll_write(cx, bytes);
+        socket.note_write(wrote)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut socket = self.0.borrow_mut();
+        let wrote = Pin::new(&mut socket.stream).poll_write_vectored(cx, slices);
+        socket.note_write(wrote)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

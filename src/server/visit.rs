@@ -1,0 +1,104 @@
+//! What a caller's connection and the request on it tell each other.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::Version;
+
+use super::worker::Worker;
+use crate::route::Routes;
+
+/// One caller's connection, as the request path sees it.
+pub(crate) struct Visit {
+    worker: Rc<Worker>,
+    listener: usize,
+    stage: Cell<Stage>,
+    /// Whether interim responses may be sent: not to HTTP/1.0.
+    interim: Cell<bool>,
+    /// Until when the answer waits for the upstream to send more.
+    waiting_until: Cell<Option<Instant>>,
+    idle_since: Cell<Instant>,
+}
+
+/// Where the connection's request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// There is none.
+    Idle,
+    /// It has come, and nothing of its answer has gone.
+    Asked,
+    /// Its answer is going out.
+    Answered,
+}
+
+impl Visit {
+    pub(super) fn new(worker: Rc<Worker>, listener: usize) -> Rc<Self> {
+        Rc::new(Self {
+            worker,
+            listener,
+            stage: Cell::new(Stage::Idle),
+            interim: Cell::new(false),
+            waiting_until: Cell::new(None),
+            idle_since: Cell::new(Instant::now()),
+        })
+    }
+
+    pub(crate) fn listener(&self) -> usize {
+        self.listener
+    }
+
+    pub(crate) fn routes(&self) -> &Routes {
+        self.worker.routes()
+    }
+
+    /// A request has come.
+    pub(crate) fn begin(&self, version: Version) {
+        self.stage.set(Stage::Asked);
+        self.interim.set(version == Version::HTTP_11);
+    }
+
+    /// Its answer is about to go out.
+    pub(crate) fn begin_answer(&self) {
+        self.stage.set(Stage::Answered);
+    }
+
+    /// Its answer has gone out, or never will.
+    pub(crate) fn end(&self) {
+        self.stage.set(Stage::Idle);
+        self.waiting_until.set(None);
+        self.idle_since.set(Instant::now());
+    }
+
+    /// The answer cannot go on before the upstream does, for which it has `limit`.
+    pub(crate) fn wait_for_upstream(&self, limit: Duration) {
+        if self.waiting_until.get().is_none() {
+            self.waiting_until.set(Some(Instant::now() + limit));
+        }
+    }
+
+    /// The upstream has sent more.
+    pub(crate) fn stop_waiting(&self) {
+        self.waiting_until.set(None);
+    }
+
+    pub(super) fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        self.stage.get()
+    }
+
+    pub(super) fn takes_interim(&self) -> bool {
+        self.interim.get()
+    }
+
+    pub(super) fn waiting_until(&self) -> Option<Instant> {
+        self.waiting_until.get()
+    }
+
+    pub(super) fn idle_since(&self) -> Instant {
+        self.idle_since.get()
+    }
+}

@@ -1,0 +1,108 @@
+//! The access record: one line for each request, written when its last byte has gone. No query, no header, no body.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::{Method, Request, StatusCode, Uri};
+
+use crate::upstream::Upstream;
+
+/// What happened to one request. Logged when it is dropped.
+pub(crate) struct AccessRecord {
+    began: Instant,
+    method: Option<Method>,
+    uri: Uri,
+    upstream: Option<Rc<Upstream>>,
+    status: Option<StatusCode>,
+    answer: Answered,
+    sent: u64,
+    received: u64,
+    finished: bool,
+}
+
+/// Who answered, and why if it was not the upstream.
+enum Answered {
+    Upstream,
+    Sidekey { request_id: Box<str>, error: Box<str> },
+}
+
+impl AccessRecord {
+    /// The request's header has come.
+    pub(crate) fn begin<B>(request: &Request<B>) -> Self {
+        Self::new(Some(request.method().clone()), request.uri().clone())
+    }
+
+    /// Something came that was no request.
+    pub(crate) fn malformed() -> Self {
+        Self::new(None, Uri::default())
+    }
+
+    fn new(method: Option<Method>, uri: Uri) -> Self {
+        Self {
+            began: Instant::now(),
+            method,
+            uri,
+            upstream: None,
+            status: None,
+            answer: Answered::Upstream,
+            sent: 0,
+            received: 0,
+            finished: false,
+        }
+    }
+
+    pub(crate) fn meant(&mut self, upstream: &Rc<Upstream>) {
+        self.upstream = Some(Rc::clone(upstream));
+    }
+
+    /// The upstream answered.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    /// sidekey answered. `error`: the whole chain, which only the log sees.
+    pub(crate) fn refused(&mut self, status: StatusCode, request_id: &str, error: String) {
+        self.status = Some(status);
+        self.answer = Answered::Sidekey { request_id: request_id.into(), error: error.into() };
+    }
+
+    /// So many bytes of the request's body have gone to the upstream.
+    pub(crate) fn sent(&mut self, bytes: u64) {
+        self.sent = bytes;
+    }
+
+    /// A piece of the answer's body has gone to the caller.
+    pub(crate) fn received(&mut self, bytes: usize) {
+        self.received += bytes as u64;
+    }
+
+    /// The answer's body has come to its end.
+    pub(crate) fn finish(&mut self) {
+        self.finished = true;
+    }
+}
+
+impl Drop for AccessRecord {
+    fn drop(&mut self) {
+        let status = self.status.map(|status| status.as_u16());
+        let method = self.method.as_ref().map_or("-", Method::as_str);
+        let path = if self.method.is_some() { self.uri.path() } else { "-" };
+        let upstream = self.upstream.as_deref().map(Upstream::name);
+        let milliseconds = (self.began.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        let (sent, received) = (self.sent, self.received);
+        // Nobody waited for the end: the caller went away, or the upstream's body broke off.
+        let cut = (!self.finished).then_some(true);
+        match &self.answer {
+            Answered::Upstream => tracing::info!(
+                target: "access", status, method, path, upstream, milliseconds, sent, received, cut
+            ),
+            Answered::Sidekey { request_id, error } => {
+                let (request_id, error) = (&**request_id, &**error);
+                tracing::warn!(
+                    target: "access",
+                    status, method, path, upstream, milliseconds, sent, received, cut, request_id, error
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Where log lines wait until they are written: a request never waits for a disk, a terminal or a pipe.
+
+use std::cell::OnceCell;
+use std::io;
+use std::mem;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Lines are written so often while there are any.
+const INTERVAL: Duration = Duration::from_millis(20);
+/// A thread whose lines nobody takes off the pipe keeps so many bytes of them, and counts the rest.
+const MAX_WAITING: usize = 1024 * 1024;
+
+/// The log. [`finish`](Self::finish) writes what is left.
+#[derive(Clone)]
+pub struct LogSink(Arc<Shared>);
+
+struct Shared {
+    /// One for each thread that logs, so that none waits for another.
+    shards: Mutex<Vec<Arc<Shard>>>,
+    /// Tells the writer that there is something; dropped, that there will be nothing more.
+    bell: Mutex<Option<Sender<()>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Shard(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    lost: usize,
+}
+
+thread_local! {
+    static SHARD: OnceCell<Arc<Shard>> = const { OnceCell::new() };
+}
+
+impl LogSink {
+    pub(super) fn start(output: impl io::Write + Send + 'static) -> Self {
+        let (bell, rings) = mpsc::channel();
+        let shared =
+            Arc::new(Shared { shards: Mutex::new(Vec::new()), bell: Mutex::new(Some(bell)), writer: Mutex::new(None) });
+        let weak = Arc::downgrade(&shared);
+        let shards = move || weak.upgrade().map(|shared| lock(&shared.shards).clone()).unwrap_or_default();
+        let writer = thread::Builder::new().name("log".into()).spawn(move || write_lines(output, &rings, &shards));
+        *lock(&shared.writer) = writer.ok();
+        Self(shared)
+    }
+
+    /// Writes everything that was logged until now, and ends the log.
+    pub fn finish(&self) {
+        drop(lock(&self.0.bell).take());
+        let writer = lock(&self.0.writer).take();
+        if let Some(writer) = writer {
+            // A writer that panicked has nothing more to say.
+            let _ = writer.join();
+        }
+    }
+
+    pub(super) fn line_writer(&self) -> LineWriter<'_> {
+        LineWriter(self)
+    }
+
+    fn push(&self, line: &[u8]) {
+        let first = SHARD.with(|shard| shard.get_or_init(|| self.new_shard()).push(line));
+        if first && let Some(bell) = &*lock(&self.0.bell) {
+            // A writer that is gone takes no more lines.
+            let _ = bell.send(());
+        }
+    }
+
+    fn new_shard(&self) -> Arc<Shard> {
+        let shard = Arc::new(Shard::default());
+        lock(&self.0.shards).push(Arc::clone(&shard));
+        shard
+    }
+}
+
+impl Shard {
+    /// Whether it was empty before.
+    fn push(&self, line: &[u8]) -> bool {
+        let mut waiting = lock(&self.0);
+        let first = waiting.lines.is_empty();
+        if waiting.lines.len() + line.len() > MAX_WAITING {
+            waiting.lost += 1;
+        } else {
+            waiting.lines.extend_from_slice(line);
+        }
+        first
+    }
+
+    fn take_into(&self, lines: &mut Vec<u8>) -> usize {
+        let mut waiting = lock(&self.0);
+        mem::swap(&mut waiting.lines, lines);
+        mem::take(&mut waiting.lost)
+    }
+}
+
+/// The writer's life: woken by the first line after a pause, it takes what all threads have, and lets more gather.
+fn write_lines(mut output: impl io::Write, rings: &Receiver<()>, shards: &dyn Fn() -> Vec<Arc<Shard>>) {
+    let mut lines = Vec::new();
+    let mut open = true;
+    while open {
+        open = rings.recv().is_ok();
+        if open {
+            open = !matches!(rings.recv_timeout(INTERVAL), Err(RecvTimeoutError::Disconnected));
+        }
+        for shard in shards() {
+            lines.clear();
+            let lost = shard.take_into(&mut lines);
+            if lost > 0 {
+                lines.extend_from_slice(format!("{{\"level\":\"WARN\",\"lost_lines\":{lost}}}\n").as_bytes());
+            }
+            // Nowhere is left to say that the log cannot be written.
+            let _ = output.write_all(&lines);
+        }
+        let _ = output.flush();
+    }
+}
+
+/// A poisoned log is still a log.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes whole lines.
+pub struct LineWriter<'a>(&'a LogSink);
+
+impl io::Write for LineWriter<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,237 @@
+//! A request's body on its way to the upstream, and the account of how far it has come.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::Upstream;
+use crate::headers;
+
+/// How long a caller that expects `100 (Continue)` waits for an upstream that never says it (RFC 9110 10.1.1).
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
+/// What is sent after the header.
+pub(crate) enum RequestBody {
+    Empty,
+    /// In memory, because it was signed: can be sent again.
+    Whole(Bytes),
+    /// Passes through as the caller sends it.
+    Streamed(Box<Streamed>),
+}
+
+/// A body that is not held.
+pub(crate) struct Streamed {
+    incoming: Incoming,
+    exchange: Rc<Exchange>,
+    upstream: Rc<Upstream>,
+    gate: Option<Gate>,
+}
+
+/// Closed until the upstream has said that it wants the body.
+type Gate = Pin<Box<dyn Future<Output = ()>>>;
+
+/// The caller's body broke off, or broke the rules.
+#[derive(Debug, thiserror::Error)]
+#[error("the caller's body ended before its time")]
+pub(crate) struct CallerBodyError(#[source] hyper::Error);
+
+/// Why a body could not be read into memory.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CollectError {
+    #[error("the body is larger than what may be signed")]
+    TooLarge,
+    #[error(transparent)]
+    Caller(#[from] CallerBodyError),
+    #[error("the caller stopped sending its body")]
+    Timeout,
+}
+
+/// The account of one exchange, kept by the request's body and read by whoever waits for the answer.
+pub(crate) struct Exchange {
+    upload: Cell<Upload>,
+    sent: Cell<u64>,
+    moved: Cell<Instant>,
+}
+
+/// What the request's body is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Upload {
+    /// For the upstream to take what it was given, or to say that it wants it.
+    Upstream,
+    /// For the caller to send more.
+    Caller,
+    /// For nothing: all of it was sent.
+    Finished,
+    /// For nothing: the caller's body failed.
+    Broken,
+}
+
+impl Exchange {
+    /// An exchange whose request has no body, or one that is in memory.
+    pub(crate) fn begun(sent: u64) -> Rc<Self> {
+        Self::new(Upload::Finished, sent)
+    }
+
+    fn new(upload: Upload, sent: u64) -> Rc<Self> {
+        Rc::new(Self { upload: Cell::new(upload), sent: Cell::new(sent), moved: Cell::new(Instant::now()) })
+    }
+
+    /// The bytes of the body that were sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    pub(super) fn upload(&self) -> Upload {
+        self.upload.get()
+    }
+
+    /// When the body last moved, or was finished.
+    pub(super) fn moved(&self) -> Instant {
+        self.moved.get()
+    }
+
+    /// The request leaves now: what was counted until here was preparation.
+    pub(super) fn touch(&self) {
+        self.moved.set(Instant::now());
+    }
+
+    fn note(&self, upload: Upload, bytes: usize) {
+        self.upload.set(upload);
+        self.sent.set(self.sent.get() + bytes as u64);
+        self.touch();
+    }
+}
+
+impl RequestBody {
+    /// A body that streams from the caller; `expects`: only once the upstream wants it, which the returned signal says.
+    pub(crate) fn streamed(
+        incoming: Incoming,
+        upstream: &Rc<Upstream>,
+        expects: bool,
+    ) -> (Self, Rc<Exchange>, Option<Arc<Notify>>) {
+        let exchange = Exchange::new(Upload::Upstream, 0);
+        let signal = expects.then(|| Arc::new(Notify::new()));
+        let gate = signal.clone().map(|signal| -> Gate {
+            Box::pin(async move {
+                // An upstream that does not know the expectation just waits for the body.
+                let _ = timeout(CONTINUE_WAIT, signal.notified()).await;
+            })
+        });
+        let body = Streamed { incoming, exchange: Rc::clone(&exchange), upstream: Rc::clone(upstream), gate };
+        (Self::Streamed(Box::new(body)), exchange, signal)
+    }
+
+    /// What of it is in memory.
+    pub(crate) fn held(&self) -> &[u8] {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::Empty | Self::Streamed(_) => &[],
+        }
+    }
+
+    /// Another one of the same, where that is possible.
+    pub(super) fn replay(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
+            Self::Streamed(_) => None,
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = CallerBodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            body @ Self::Whole(_) => match std::mem::replace(body, Self::Empty) {
+                Self::Whole(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                _ => Poll::Ready(None),
+            },
+            Self::Streamed(body) => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Streamed(body) => body.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Streamed(body) => body.incoming.size_hint(),
+        }
+    }
+}
+
+impl Streamed {
+    /// Reads the whole body, if it is no longer than `limit`; `idle` is how long the caller may pause.
+    pub(crate) async fn collect(mut self, limit: u64, idle: Duration) -> Result<Bytes, CollectError> {
+        let announced = self.incoming.size_hint();
+        if announced.lower() > limit {
+            return Err(CollectError::TooLarge);
+        }
+        // It is wanted here, whatever the upstream will say.
+        self.gate = None;
+        let mut held = BytesMut::with_capacity(usize::try_from(announced.lower()).unwrap_or_default());
+        loop {
+            let next = poll_fn(|cx| self.poll_frame(cx));
+            let Some(frame) = timeout(idle, next).await.map_err(|_| CollectError::Timeout)? else {
+                return Ok(held.freeze());
+            };
+            // Trailers are dropped: they were never part of what is signed.
+            if let Ok(piece) = frame?.into_data() {
+                if held.len() as u64 + piece.len() as u64 > limit {
+                    return Err(CollectError::TooLarge);
+                }
+                held.extend_from_slice(&piece);
+            }
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CallerBodyError>>> {
+        if let Some(gate) = &mut self.gate {
+            ready!(gate.as_mut().poll(cx));
+            self.gate = None;
+        }
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Pending => {
+                self.exchange.upload.set(Upload::Caller);
+                Poll::Pending
+            }
+            Poll::Ready(None) => {
+                self.exchange.note(Upload::Finished, 0);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.exchange.note(Upload::Broken, 0);
+                Poll::Ready(Some(Err(CallerBodyError(error))))
+            }
+            Poll::Ready(Some(Ok(mut frame))) => {
+                let next = if self.incoming.is_end_stream() { Upload::Finished } else { Upload::Upstream };
+                self.exchange.note(next, frame.data_ref().map_or(0, Bytes::len));
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::clean_request_trailers(trailers, self.upstream.managed());
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+}

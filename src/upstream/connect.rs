@@ -1,0 +1,161 @@
+//! A new connection: name, address, TCP, TLS, each with its own deadline.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_util::either::Either;
+
+use super::origin::{Host, Origin};
+use super::resolve::{LookupError, Resolver};
+use super::socket::Wire;
+use super::tls;
+pub(crate) use super::tls::TlsSetupError;
+use crate::config::Timeouts;
+
+/// How long one address has before the next is tried beside it (RFC 8305 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Why there is no connection. Nothing of the request has been sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    #[error("the name look-up took too long")]
+    LookupTimeout,
+    #[error("the address cannot be reached")]
+    Unroutable(#[source] io::Error),
+    #[error("the connection was refused")]
+    Refused(#[source] io::Error),
+    #[error("the connection was lost while it was being made")]
+    Terminated(#[source] io::Error),
+    #[error("connecting took too long")]
+    ConnectTimeout,
+    #[error("the certificate is not valid for this upstream")]
+    Certificate(#[source] io::Error),
+    #[error("the TLS handshake failed")]
+    TlsProtocol(#[source] io::Error),
+    #[error("the TLS handshake took too long")]
+    TlsTimeout,
+}
+
+/// Makes connections to one upstream.
+pub(super) struct Dialer {
+    origin: Origin,
+    tls: Option<tls::Client>,
+    resolver: Resolver,
+    timeouts: Timeouts,
+}
+
+impl Dialer {
+    pub(super) fn new(origin: Origin, tls: Option<tls::Client>, resolver: Resolver, timeouts: Timeouts) -> Self {
+        Self { origin, tls, resolver, timeouts }
+    }
+
+    /// Dials the upstream. Dropping the future closes whatever had been begun.
+    pub(super) async fn dial(&self) -> Result<Wire, ConnectError> {
+        let addresses = self.addresses().await?;
+        let tcp = timeout(self.timeouts.connect, race(&addresses, self.origin.port()))
+            .await
+            .map_err(|_| ConnectError::ConnectTimeout)?
+            .map_err(classify_connect)?;
+        // Requests leave when they are written: a delay would wait for an acknowledgement that is not coming.
+        let _ = tcp.set_nodelay(true);
+        match &self.tls {
+            None => Ok(Either::Left(tcp)),
+            Some(client) => {
+                let handshake = TlsConnector::from(client.config.clone()).connect(client.server_name.clone(), tcp);
+                let stream = timeout(self.timeouts.tls, handshake)
+                    .await
+                    .map_err(|_| ConnectError::TlsTimeout)?
+                    .map_err(classify_tls)?;
+                Ok(Either::Right(Box::new(stream)))
+            }
+        }
+    }
+
+    async fn addresses(&self) -> Result<Vec<IpAddr>, ConnectError> {
+        match self.origin.host() {
+            Host::Address(address) => Ok(vec![*address]),
+            Host::Name(name) => {
+                let found = timeout(self.timeouts.lookup, self.resolver.addresses(name))
+                    .await
+                    .map_err(|_| ConnectError::LookupTimeout)??;
+                Ok(interleave(&found))
+            }
+        }
+    }
+}
+
+/// Alternates between the families, beginning with that of the first address (RFC 8305 4).
+fn interleave(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let first_is_v4 = addresses.first().is_some_and(IpAddr::is_ipv4);
+    let (first, second): (Vec<IpAddr>, Vec<IpAddr>) = addresses.iter().partition(|a| a.is_ipv4() == first_is_v4);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut order = Vec::with_capacity(addresses.len());
+    while order.len() < addresses.len() {
+        order.extend(first.next());
+        order.extend(second.next());
+    }
+    order
+}
+
+/// Happy eyeballs: the next address is tried when one has failed, or has not answered for a while; the first to
+/// answer wins.
+async fn race(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
+    let mut queue = addresses.iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        match queue.next() {
+            Some(address) => attempts.push(TcpStream::connect(SocketAddr::new(*address, port))),
+            None if attempts.is_empty() => return Err(failure),
+            None => {}
+        }
+        tokio::select! {
+            Some(outcome) = attempts.next() => match outcome {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = error,
+            },
+            () = sleep(ATTEMPT_DELAY), if queue.len() > 0 => {}
+        }
+    }
+}
+
+fn classify_connect(error: io::Error) -> ConnectError {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => ConnectError::Refused(error),
+        io::ErrorKind::TimedOut => ConnectError::ConnectTimeout,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => {
+            ConnectError::Unroutable(error)
+        }
+        _ => ConnectError::Terminated(error),
+    }
+}
+
+fn classify_tls(error: io::Error) -> ConnectError {
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+            ConnectError::Certificate(error)
+        }
+        Some(_) => ConnectError::TlsProtocol(error),
+        None => ConnectError::Terminated(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::interleave;
+
+    #[test]
+    fn alternates_between_address_families() {
+        let parse = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
+        let found = parse(&["2001:db8::1", "2001:db8::2", "192.0.2.1"]);
+        assert_eq!(interleave(&found), parse(&["2001:db8::1", "192.0.2.1", "2001:db8::2"]));
+    }
+}

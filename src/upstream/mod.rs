@@ -1,0 +1,81 @@
+//! Stage 6, the vendor's side: [`send`] takes only what is [`Authorized`], and answers with what the vendor said.
+
+mod answer;
+mod body;
+mod connect;
+mod connection;
+mod origin;
+mod pool;
+pub(crate) mod resolve;
+mod send;
+mod socket;
+pub(crate) mod tls;
+
+use http::HeaderName;
+use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
+
+pub(crate) use self::answer::{BrokenAnswer, StreamedBody};
+pub(crate) use self::body::{CollectError, Exchange, RequestBody};
+use self::connect::Dialer;
+pub(crate) use self::connect::{ConnectError, TlsSetupError};
+pub(crate) use self::origin::{Host, Origin};
+use self::pool::Pool;
+use self::resolve::Resolver;
+pub(crate) use self::send::{Answer, SendError, send};
+use crate::config;
+use crate::credential::Credential;
+
+/// One vendor's API, as one worker sees it: nothing in it is shared with another worker or another upstream.
+pub(crate) struct Upstream {
+    name: Box<str>,
+    origin: Origin,
+    credential: Credential,
+    managed: Box<[HeaderName]>,
+    timeouts: config::Timeouts,
+    dialer: Dialer,
+    pool: Pool,
+}
+
+impl Upstream {
+    /// Builds what a worker needs from what the config says.
+    pub(crate) fn new(config: &config::Upstream, tls: Option<tls::Client>, resolver: Resolver) -> Self {
+        let mut managed = vec![AUTHORIZATION, PROXY_AUTHORIZATION];
+        managed.extend_from_slice(config.credential.owned_headers());
+        managed.extend_from_slice(config.strip);
+        Self {
+            name: config.name.clone(),
+            origin: config.origin.clone(),
+            credential: config.credential.replica(),
+            managed: managed.into(),
+            timeouts: config.timeouts,
+            dialer: Dialer::new(config.origin.clone(), tls, resolver, config.timeouts),
+            pool: Pool::new(config.pool),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(crate) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The fields that a caller never has a say in, here: credentials, and what this vendor would take for one.
+    pub(crate) fn managed(&self) -> &[HeaderName] {
+        &self.managed
+    }
+
+    pub(crate) fn timeouts(&self) -> &config::Timeouts {
+        &self.timeouts
+    }
+
+    /// Closes the pooled connections that have been idle for too long.
+    pub(crate) fn sweep_pool(&self) {
+        self.pool.sweep();
+    }
+}

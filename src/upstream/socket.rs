@@ -1,0 +1,91 @@
+//! An upstream's socket, shared by hyper, which speaks HTTP on it, and by the pool, which looks whether it is alive.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
+
+use crate::wire::Screen;
+use crate::wire::response::ResponseFraming;
+
+/// A connected socket: without TLS, or with.
+pub(super) type Wire = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// The socket, and the screen before hyper.
+pub(super) struct UpstreamSocket {
+    wire: Wire,
+    screen: Screen<ResponseFraming>,
+}
+
+impl UpstreamSocket {
+    pub(super) fn new(wire: Wire) -> Rc<RefCell<Self>> {
+        Rc::new(RefCell::new(Self { wire, screen: Screen::new(ResponseFraming::new()) }))
+    }
+
+    /// A request is about to leave: what comes next is a header.
+    pub(super) fn expect_header(&mut self) {
+        self.screen.framing().expect_header();
+    }
+
+    /// Whether nothing at all waits to be read. An idle connection on which something does was closed, or has said
+    /// what nobody asked for: it is not worth a request that cannot be sent twice.
+    pub(super) fn is_quiet(&self) -> bool {
+        let tcp = match &self.wire {
+            Either::Left(tcp) => tcp,
+            Either::Right(stream) => stream.get_ref().0,
+        };
+        let peeked = SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]);
+        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// hyper's half of an [`UpstreamSocket`].
+pub(super) struct UpstreamIo(pub(super) Rc<RefCell<UpstreamSocket>>);
+
+impl AsyncRead for UpstreamIo {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let UpstreamSocket { wire, screen } = &mut *self.0.borrow_mut();
+        let before = buffer.filled().len();
+        ready!(screen.poll_read(wire, cx, buffer))?;
+        match screen.fault() {
+            Some(fault) if buffer.filled().len() == before => {
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)))
+            }
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncWrite for UpstreamIo {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0.borrow_mut().wire).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0.borrow_mut().wire).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.borrow_mut().wire).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.borrow_mut().wire).poll_shutdown(cx)
+    }
+}

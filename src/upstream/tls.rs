@@ -1,0 +1,80 @@
+//! TLS towards an upstream. Certificates are always checked, and so is the name: there is no code that would not.
+
+use std::sync::Arc;
+
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::config;
+
+/// Why the TLS settings of an upstream cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsSetupError {
+    #[error("the URL's host is no name that a certificate could hold")]
+    ServerName,
+    #[error("the client certificate or its key cannot be used")]
+    ClientIdentity(#[source] rustls::Error),
+    #[error("the client key is not a private key")]
+    ClientKey,
+    #[error("the TLS versions cannot be set up")]
+    Versions(#[source] rustls::Error),
+}
+
+/// How to make a TLS connection to one upstream. Clones share the session cache, so that every worker resumes.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) server_name: ServerName<'static>,
+}
+
+/// The roots that every upstream trusts.
+pub(crate) struct SystemRoots(Arc<RootCertStore>);
+
+impl SystemRoots {
+    /// The system's roots, or Mozilla's where there are none, as in an empty container image.
+    pub(crate) fn load() -> Self {
+        let mut roots = RootCertStore::empty();
+        let system = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(system.certs);
+        if roots.is_empty() {
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        Self(Arc::new(roots))
+    }
+
+    fn with(&self, extra: &[rustls::pki_types::CertificateDer<'static>]) -> Arc<RootCertStore> {
+        if extra.is_empty() {
+            return Arc::clone(&self.0);
+        }
+        let mut roots = RootCertStore::clone(&self.0);
+        roots.add_parsable_certificates(extra.iter().cloned());
+        Arc::new(roots)
+    }
+}
+
+impl Client {
+    /// What `upstream` needs.
+    pub(crate) fn new(upstream: &config::Upstream, roots: &SystemRoots) -> Result<Self, TlsSetupError> {
+        let settings = &upstream.tls;
+        let server_name = match &settings.server_name {
+            Some(name) => name.clone(),
+            None => upstream.origin.server_name().ok_or(TlsSetupError::ServerName)?,
+        };
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(TlsSetupError::Versions)?
+            .with_root_certificates(roots.with(&settings.extra_roots));
+        let mut config = match &settings.client {
+            Some(identity) => {
+                let key = PrivateKeyDer::try_from(identity.key.expose()).map_err(|_| TlsSetupError::ClientKey)?;
+                builder
+                    .with_client_auth_cert(identity.chain.clone(), key.clone_key())
+                    .map_err(TlsSetupError::ClientIdentity)?
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { config: Arc::new(config), server_name })
+    }
+}

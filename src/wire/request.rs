@@ -1,0 +1,333 @@
+//! The framing of requests, as the caller sends them.
+
+use super::fields::{block_end, check_fields, is_token, split_line, table};
+use super::{Framing, MAX_HEADER_BYTES, Malformed};
+
+/// A chunk's size line may not be longer. Extensions are checked, and go no further than hyper.
+const MAX_CHUNK_LINE: usize = 4096;
+
+/// Where in a caller's stream of requests the next byte stands.
+pub(crate) struct RequestFraming {
+    state: State,
+    /// How far into the bytes that were not admitted yet the last look went.
+    scanned: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Header,
+    Body { remaining: u64 },
+    ChunkSize,
+    ChunkData { remaining: u64 },
+    Trailers,
+}
+
+impl RequestFraming {
+    pub(crate) fn new() -> Self {
+        Self { state: State::Header, scanned: 0 }
+    }
+
+    /// Whether the last admitted byte ended a request (or there was none yet).
+    pub(crate) fn between_requests(&self) -> bool {
+        self.state == State::Header
+    }
+
+    /// Admits as much as one state can, and moves on. `None`: more bytes are needed.
+    fn step(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        match self.state {
+            State::Header => {
+                let Some(end) = block_end_after_blank_lines(bytes, &mut self.scanned)? else { return Ok(None) };
+                self.state = check_header(bytes.get(..end).unwrap_or_default())?;
+                Ok(Some(end))
+            }
+            State::Body { remaining } => {
+                let (length, remaining) = take(bytes, remaining);
+                self.state = if remaining == 0 { State::Header } else { State::Body { remaining } };
+                Ok((length > 0).then_some(length))
+            }
+            State::ChunkSize => {
+                let line = bytes.get(..bytes.len().min(MAX_CHUNK_LINE)).unwrap_or_default();
+                let Some(end) = memchr::memchr(b'\n', line) else {
+                    return if bytes.len() >= MAX_CHUNK_LINE { Err(Malformed::Chunk) } else { Ok(None) };
+                };
+                let (line, _) = split_line(bytes).map_err(|_| Malformed::Chunk)?;
+                self.state = match chunk_size(line).ok_or(Malformed::Chunk)? {
+                    0 => State::Trailers,
+                    size => State::ChunkData { remaining: size },
+                };
+                Ok(Some(end + 1))
+            }
+            State::ChunkData { remaining: 0 } => match bytes {
+                [b'\r', b'\n', ..] => {
+                    self.state = State::ChunkSize;
+                    Ok(Some(2))
+                }
+                [] | [b'\r'] => Ok(None),
+                _ => Err(Malformed::Chunk),
+            },
+            State::ChunkData { remaining } => {
+                let (length, remaining) = take(bytes, remaining);
+                self.state = State::ChunkData { remaining };
+                Ok((length > 0).then_some(length))
+            }
+            State::Trailers => {
+                let Some(end) = block_end(bytes, &mut self.scanned)? else { return Ok(None) };
+                check_fields(bytes.get(..end).unwrap_or_default())?;
+                self.state = State::Header;
+                Ok(Some(end))
+            }
+        }
+    }
+}
+
+impl Framing for RequestFraming {
+    fn admit(&mut self, bytes: &[u8]) -> (usize, Option<Malformed>) {
+        let mut admitted = 0;
+        loop {
+            let rest = bytes.get(admitted..).unwrap_or_default();
+            if rest.is_empty() {
+                return (admitted, None);
+            }
+            match self.step(rest) {
+                Ok(Some(length)) => {
+                    admitted += length;
+                    self.scanned = 0;
+                }
+                Ok(None) => return (admitted, None),
+                Err(fault) => return (admitted, Some(fault)),
+            }
+        }
+    }
+}
+
+/// How much of `bytes` belongs to the next `remaining` ones, and what then remains.
+fn take(bytes: &[u8], remaining: u64) -> (usize, u64) {
+    let length = usize::try_from(remaining).map_or(bytes.len(), |remaining| bytes.len().min(remaining));
+    (length, remaining - length as u64)
+}
+
+/// A header's end; empty lines before the request line are part of it (RFC 9112 2.2).
+fn block_end_after_blank_lines(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Malformed> {
+    if *scanned == 0 {
+        while bytes.get(*scanned..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
+            *scanned += 2;
+        }
+        if *scanned > MAX_HEADER_BYTES {
+            return Err(Malformed::HeaderTooLarge);
+        }
+        if bytes.get(*scanned..).is_some_and(|rest| rest.is_empty() || rest == b"\r") {
+            *scanned = 0;
+            return Ok(None);
+        }
+    }
+    block_end(bytes, scanned)
+}
+
+/// Checks a whole header, and says what comes after it.
+fn check_header(mut block: &[u8]) -> Result<State, Malformed> {
+    while let Some(rest) = block.strip_prefix(b"\r\n") {
+        block = rest;
+    }
+    let (line, fields) = split_line(block)?;
+    let version = check_request_line(line)?;
+    let framing = check_fields(fields)?;
+    // RFC 9112 3.2: one Host, no more and no less. HTTP/1.0 may do without.
+    if framing.hosts > 1 || (framing.hosts == 0 && version == Version::Http11) {
+        return Err(Malformed::Host);
+    }
+    if framing.chunked && version == Version::Http10 {
+        return Err(Malformed::TransferEncoding);
+    }
+    Ok(match framing.content_length {
+        _ if framing.chunked => State::ChunkSize,
+        None | Some(0) => State::Header,
+        Some(remaining) => State::Body { remaining },
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Http10,
+    Http11,
+}
+
+fn check_request_line(line: &[u8]) -> Result<Version, Malformed> {
+    let first = memchr::memchr(b' ', line).ok_or(Malformed::RequestLine)?;
+    let last = memchr::memrchr(b' ', line).ok_or(Malformed::RequestLine)?;
+    let method = line.get(..first).unwrap_or_default();
+    let target = line.get(first + 1..last).ok_or(Malformed::RequestLine)?;
+    if !is_token(method) {
+        return Err(Malformed::RequestLine);
+    }
+    let version = match line.get(last + 1..).unwrap_or_default() {
+        b"HTTP/1.1" => Version::Http11,
+        b"HTTP/1.0" => Version::Http10,
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            return Err(Malformed::Version);
+        }
+        _ => return Err(Malformed::RequestLine),
+    };
+    // CONNECT's target is an authority; the path of the request then answers 405, whatever it says.
+    if method != b"CONNECT" && !is_origin_form(target) && !is_absolute_form(target) {
+        return Err(Malformed::Target);
+    }
+    if target.iter().all(|&b| TARGET.get(usize::from(b)).is_some_and(|&legal| legal)) {
+        Ok(version)
+    } else {
+        Err(Malformed::Target)
+    }
+}
+
+fn is_origin_form(target: &[u8]) -> bool {
+    target.starts_with(b"/")
+}
+
+fn is_absolute_form(target: &[u8]) -> bool {
+    let has_scheme = |scheme: &[u8]| {
+        target.split_at_checked(scheme.len()).is_some_and(|(start, _)| start.eq_ignore_ascii_case(scheme))
+    };
+    has_scheme(b"http://") || has_scheme(b"https://")
+}
+
+/// What RFC 3986 allows in a path and query, and `"`, `{`, `|`, `}`, which common clients send as they are. No `#`: a
+/// fragment is never sent.
+const TARGET: [bool; 256] =
+    table(b"!$%&'()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~\"{|}");
+
+/// A chunk's size line (RFC 9112 7.1): hexadecimal digits, then extensions.
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let (digits, extensions) = line.split_at_checked(digits)?;
+    if digits.is_empty() || digits.len() > 15 || !are_chunk_extensions(extensions) {
+        return None;
+    }
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )` (RFC 9112 7.1.1).
+fn are_chunk_extensions(mut rest: &[u8]) -> bool {
+    let token = |bytes: &[u8]| bytes.iter().take_while(|&&b| is_token(&[b])).count();
+    while !rest.is_empty() {
+        let Some(after) = rest.trim_ascii_start().strip_prefix(b";") else { return false };
+        let after = after.trim_ascii_start();
+        let name = token(after);
+        if name == 0 {
+            return false;
+        }
+        rest = after.get(name..).unwrap_or_default();
+        if let Some(value) = rest.trim_ascii_start().strip_prefix(b"=") {
+            let value = value.trim_ascii_start();
+            let length = if value.starts_with(b"\"") { quoted_string(value) } else { token(value) };
+            if length == 0 {
+                return false;
+            }
+            rest = value.get(length..).unwrap_or_default();
+        }
+    }
+    true
+}
+
+/// The length of the quoted string that `bytes` begins with; 0 if it is none.
+fn quoted_string(bytes: &[u8]) -> usize {
+    let mut escaped = false;
+    for (at, &b) in bytes.iter().enumerate().skip(1) {
+        match b {
+            _ if b != b'\t' && (b < b' ' || b == 0x7f) => return 0,
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return at + 1,
+            _ => {}
+        }
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Framing, Malformed, RequestFraming};
+
+    fn fault(request: &[u8]) -> Option<Malformed> {
+        RequestFraming::new().admit(request).1
+    }
+
+    #[test]
+    fn admits_whole_requests_only() {
+        let mut framing = RequestFraming::new();
+        let request =
+            b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /b HTTP/1.1\r\nHost: h\r\n\r\nGET";
+        assert_eq!(framing.admit(request), (request.len() - 3, None));
+        assert!(framing.between_requests());
+    }
+
+    #[test]
+    fn finds_the_same_end_however_the_bytes_are_cut() {
+        let request = b"\r\nPOST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;x=\"\\\"\";y\r\nabc\r\n0\r\nT: 1\r\n\r\n";
+        for cut in 1..request.len() {
+            let mut framing = RequestFraming::new();
+            let (first, fault) = framing.admit(&request[..cut]);
+            assert_eq!(fault, None, "cut at {cut}");
+            assert_eq!(framing.admit(&request[first..]), (request.len() - first, None), "cut at {cut}");
+            assert!(framing.between_requests());
+        }
+    }
+
+    #[test]
+    fn refuses_what_two_readers_could_frame_in_two_ways() {
+        let with = |fields: &str| format!("POST / HTTP/1.1\r\nHost: h\r\n{fields}\r\n").into_bytes();
+        for (request, expected) in [
+            (with("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"), Malformed::TwoFramings),
+            (with("Transfer-Encoding: chunked\r\nContent-Length: 1\r\n"), Malformed::TwoFramings),
+            (with("Content-Length: 1\r\nContent-Length: 2\r\n"), Malformed::ContentLength),
+            (with("Content-Length: 1, 1\r\n"), Malformed::ContentLength),
+            (with("Content-Length: +1\r\n"), Malformed::ContentLength),
+            (with("Content-Length: 99999999999999999999\r\n"), Malformed::ContentLength),
+            (with("Transfer-Encoding: gzip, chunked\r\n"), Malformed::TransferEncoding),
+            (with("Transfer-Encoding: identity\r\n"), Malformed::TransferEncoding),
+            (with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), Malformed::TransferEncoding),
+            (with("X: a\r\n b\r\n"), Malformed::Field),
+            (with("X : a\r\n"), Malformed::Field),
+            (with(": a\r\n"), Malformed::Field),
+            (with("X: a\0b\r\n"), Malformed::Field),
+            (with("X: a\rb\r\n"), Malformed::LineEnding),
+            (with("X: a\n"), Malformed::LineEnding),
+            (with("Host: h\r\n"), Malformed::Host),
+            (b"GET / HTTP/1.1\r\n\r\n".to_vec(), Malformed::Host),
+            (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(), Malformed::TransferEncoding),
+        ] {
+            assert_eq!(fault(&request), Some(expected), "{}", String::from_utf8_lossy(&request));
+        }
+    }
+
+    #[test]
+    fn refuses_targets_that_are_neither_a_path_nor_an_absolute_url() {
+        for target in ["*", "example.com:443", "a/b", "?q", "ftp://h/", "/a b", "/a#b", "/\u{e9}", "", "/a\tb"] {
+            let request = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert!(matches!(fault(request.as_bytes()), Some(Malformed::Target | Malformed::RequestLine)), "{target}");
+        }
+        assert_eq!(fault(b"GET http://h/?a={\"b\"|c} HTTP/1.1\r\nHost: h\r\n\r\n"), None);
+        assert_eq!(fault(b"GET / HTTP/2.0\r\nHost: h\r\n\r\n"), Some(Malformed::Version));
+        assert_eq!(fault(b"GET /\r\n\r\n"), Some(Malformed::RequestLine));
+    }
+
+    #[test]
+    fn refuses_chunks_that_are_not_exact() {
+        let with = |body: &str| format!("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+        for body in
+            ["3\nabc\r\n", "3\r\nabcd\r\n", " 3\r\n", "0x3\r\n", "3;\r\n", "3;a=\r\n", "3 a\r\n", "-1\r\n", "\r\n"]
+        {
+            assert_eq!(fault(with(body).as_bytes()), Some(Malformed::Chunk), "{body:?}");
+        }
+        assert_eq!(fault(with("fffffffffffffffff\r\n").as_bytes()), Some(Malformed::Chunk));
+        assert_eq!(fault(with("0\r\nA b: 1\r\n\r\n").as_bytes()), Some(Malformed::Field));
+    }
+
+    #[test]
+    fn bounds_the_header() {
+        let long = format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n", "x".repeat(70_000));
+        assert_eq!(fault(long.as_bytes()), Some(Malformed::HeaderTooLarge));
+        assert_eq!(fault(&vec![b'a'; 65_537]), Some(Malformed::HeaderTooLarge));
+        let with = |count| format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: y\r\n".repeat(count));
+        assert_eq!(fault(with(127).as_bytes()), None);
+        assert_eq!(fault(with(128).as_bytes()), Some(Malformed::TooManyFields));
+    }
+}

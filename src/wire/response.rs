@@ -1,0 +1,123 @@
+//! The framing of responses, as the upstream sends them. Only the header is screened: once it is sound, hyper knows
+//! where the body ends, and sidekey frames it anew.
+
+use super::fields::{block_end, check_fields, split_line};
+use super::{Framing, Malformed};
+
+/// So many interim responses are waited through for one request.
+const MAX_INTERIM: usize = 16;
+
+/// Where in an upstream's answer the next byte stands.
+pub(crate) struct ResponseFraming {
+    in_header: bool,
+    interim: usize,
+    scanned: usize,
+}
+
+impl ResponseFraming {
+    pub(crate) fn new() -> Self {
+        Self { in_header: false, interim: 0, scanned: 0 }
+    }
+
+    /// A request is about to leave: the next bytes are a header.
+    pub(crate) fn expect_header(&mut self) {
+        *self = Self { in_header: true, ..Self::new() };
+    }
+
+    fn step(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        let Some(end) = block_end(bytes, &mut self.scanned)? else { return Ok(None) };
+        let (line, fields) = split_line(bytes)?;
+        let (version, status) = check_status_line(line).ok_or(Malformed::StatusLine)?;
+        let framing = check_fields(fields)?;
+        if framing.chunked && version == b'0' {
+            return Err(Malformed::TransferEncoding);
+        }
+        self.scanned = 0;
+        if status.first() == Some(&b'1') && status != b"101" {
+            self.interim += 1;
+            if self.interim > MAX_INTERIM {
+                return Err(Malformed::TooManyInterim);
+            }
+        } else {
+            self.in_header = false;
+        }
+        Ok(Some(end))
+    }
+}
+
+impl Framing for ResponseFraming {
+    fn admit(&mut self, bytes: &[u8]) -> (usize, Option<Malformed>) {
+        let mut admitted = 0;
+        while self.in_header {
+            match self.step(bytes.get(admitted..).unwrap_or_default()) {
+                Ok(Some(length)) => admitted += length,
+                Ok(None) => return (admitted, None),
+                Err(fault) => return (admitted, Some(fault)),
+            }
+        }
+        (bytes.len(), None)
+    }
+}
+
+/// `HTTP/1.x CODE [reason]`: the minor version's digit and the code. The space after the code may be missing where
+/// there is no reason, as several servers have it.
+fn check_status_line(line: &[u8]) -> Option<(u8, &[u8])> {
+    let rest = line.strip_prefix(b"HTTP/1.")?;
+    let (&version, rest) = rest.split_first()?;
+    let (status, reason) = rest.strip_prefix(b" ")?.split_at_checked(3)?;
+    let legal = matches!(version, b'0' | b'1')
+        && status.iter().all(u8::is_ascii_digit)
+        && matches!(status.first(), Some(b'1'..=b'9'))
+        && (reason.is_empty() || reason.starts_with(b" "))
+        && reason.iter().all(|&b| b == b'\t' || (b >= b' ' && b != 0x7f));
+    legal.then_some((version, status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Framing, MAX_INTERIM, Malformed, ResponseFraming};
+
+    fn admit(bytes: &[u8]) -> (usize, Option<Malformed>) {
+        let mut framing = ResponseFraming::new();
+        framing.expect_header();
+        framing.admit(bytes)
+    }
+
+    #[test]
+    fn admits_the_body_only_after_a_sound_header() {
+        for response in [
+            &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokmore"[..],
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204\r\n\r\n",
+            b"HTTP/1.0 200 OK\r\n\r\nuntil close\n",
+        ] {
+            assert_eq!(admit(response), (response.len(), None));
+        }
+        let held = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n";
+        assert_eq!(admit(held), (0, None));
+    }
+
+    #[test]
+    fn refuses_headers_that_two_readers_could_frame_in_two_ways() {
+        for (response, expected) in [
+            (
+                &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"[..],
+                Malformed::TwoFramings,
+            ),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", Malformed::TransferEncoding),
+            (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Malformed::TransferEncoding),
+            (b"HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\n", Malformed::LineEnding),
+            (b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n", Malformed::Field),
+            (b"HTTP/1.1 20 OK\r\n\r\n", Malformed::StatusLine),
+            (b"HTTP/2 200 OK\r\n\r\n", Malformed::StatusLine),
+            (b"ICY 200 OK\r\n\r\n", Malformed::StatusLine),
+        ] {
+            assert_eq!(admit(response), (0, Some(expected)), "{}", String::from_utf8_lossy(response));
+        }
+    }
+
+    #[test]
+    fn bounds_interim_responses() {
+        let flood = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(MAX_INTERIM + 1);
+        assert_eq!(admit(&flood).1, Some(Malformed::TooManyInterim));
+    }
+}
