@@ -96,7 +96,7 @@ impl ProxyError {
             Self::Route(error) => route(*error),
             Self::Policy(PolicyError::Trace) => method_not_allowed(),
             Self::Authorize(AuthorizeError::Body(error)) => body(error),
-            Self::Authorize(AuthorizeError::Place(error)) | Self::Send(SendError::Sign(error)) => place(error),
+            Self::Authorize(AuthorizeError::Place(error)) | Self::Send(SendError::Sign(error)) => place(*error),
             Self::Send(error) => send(error),
         }
     }
@@ -230,13 +230,22 @@ fn slow_body() -> Problem {
     }
 }
 
-fn place(_error: &PlaceError) -> Problem {
-    Problem {
-        status: StatusCode::SERVICE_UNAVAILABLE,
-        slug: "credential-unusable",
-        title: "Credential unusable",
-        detail: "The credential for this upstream could not be put on the request.",
-        proxy_error: "proxy_configuration_error",
+fn place(error: PlaceError) -> Problem {
+    match error {
+        PlaceError::RepeatedField => Problem {
+            status: StatusCode::BAD_REQUEST,
+            slug: "malformed-request",
+            title: "Malformed request",
+            detail: "A header field that is to be signed occurs more than once.",
+            proxy_error: "http_request_error",
+        },
+        PlaceError::NotLegal => Problem {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            slug: "credential-unusable",
+            title: "Credential unusable",
+            detail: "The credential for this upstream could not be put on the request.",
+            proxy_error: "proxy_configuration_error",
+        },
     }
 }
 
@@ -289,7 +298,7 @@ fn send(error: &SendError) -> Problem {
                 bad_gateway("tls-protocol", "The TLS handshake with the upstream failed.", "tls_protocol_error")
             }
         },
-        SendError::Sign(error) => place(error),
+        SendError::Sign(error) => place(*error),
         SendError::CallerBody(_) => broken_body(),
         SendError::CallerTimeout => slow_body(),
         SendError::ResponseTimeout => {

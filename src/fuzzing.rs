@@ -44,3 +44,30 @@ fn shows_canary(value: &DeValue<'_>) -> bool {
         DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::config;
+
+    /// Each seed whole, and cut off before, or without, each character that gives it its structure.
+    #[test]
+    fn the_config_corpus_and_its_near_misses_pass() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/config");
+        let mut seeds = 0;
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            config(&bytes);
+            let text = String::from_utf8_lossy(&bytes);
+            for (offset, gone) in text.char_indices().filter(|(_, gone)| gone.is_ascii_punctuation() || *gone == '\n') {
+                let (before, after) = text.split_at(offset);
+                let after = after.strip_prefix(gone).unwrap();
+                config(before.as_bytes());
+                config(format!("{before}{after}").as_bytes());
+            }
+            seeds += 1;
+        }
+        assert!(seeds >= 4);
+    }
+}

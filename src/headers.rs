@@ -58,7 +58,7 @@ pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant) -> Outgoing {
 
 /// Takes off the upstream's answer what was only for sidekey, and keeps its redirects on sidekey.
 pub(crate) fn clean(headers: &mut HeaderMap, upstream: &Upstream, spoken: &Spoken) {
-    remove(headers, &[], |name| is_hop_by_hop(name));
+    remove(headers, &[], is_hop_by_hop);
     if let Some(location) = headers.get(LOCATION)
         && let Some(rewritten) = rewrite_location(location, upstream, spoken)
     {

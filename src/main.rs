@@ -13,7 +13,6 @@ use sidekey::{Config, telemetry};
 /// What `sysexits.h` calls a configuration error.
 const BAD_CONFIG: u8 = 78;
 
-#[expect(clippy::print_stderr, reason = "this is where errors are said")]
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run { config, log_format } => load(&config).and_then(|config| {

@@ -19,7 +19,8 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<(), CheckError> {
     }
     for upstream in &config.upstreams {
         let scheme = upstream.credential.scheme();
-        writeln!(out, "  upstream.{:<10} {} with {scheme}", upstream.name, upstream.origin)?;
+        let preset = upstream.preset.map(|preset| format!(" (preset `{}`)", preset.name)).unwrap_or_default();
+        writeln!(out, "  upstream.{:<10} {} with {scheme}{preset}", upstream.name, upstream.origin)?;
     }
     for warning in config.warnings() {
         writeln!(out, "warning: {warning}")?;

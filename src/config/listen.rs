@@ -9,7 +9,7 @@ use crate::upstream::Host;
 
 /// The mode of a Unix socket: its owner alone.
 const SOCKET_MODE: u32 = 0o600;
-/// The longest path that the operating systems' `sockaddr_un` holds, with its final NUL.
+/// The longest path that the operating systems' `sockaddr_un` holds, besides its final NUL.
 const MAX_SOCKET_PATH: usize = 107;
 
 /// A listener whose upstream is still a name.
@@ -23,8 +23,8 @@ pub(super) fn read_all<'a>(table: &mut Table<'a>) -> Vec<ListenerFile<'a>> {
     table.each(read)
 }
 
-fn read<'a>(name: At<&'a str>, table: &mut Table<'a>) -> Option<ListenerFile<'a>> {
-    names::check_label(table, &name);
+fn read<'a>(name: &At<&'a str>, table: &mut Table<'a>) -> Option<ListenerFile<'a>> {
+    names::check_label(table, name);
     let mode = table.parsed("mode", "a mode in quotes, such as `\"0660\"`", parse_mode);
     let names = names::read_hosts(table, "names");
     let upstream = table.text("upstream", "the name of an upstream");
@@ -49,7 +49,9 @@ fn read_address(table: &mut Table<'_>) -> Option<At<ListenAddress>> {
     }
     let source = table.reader().source;
     table.parsed("address", EXPECTED, |text| match text.strip_prefix("unix:") {
-        Some("") => Err(Fault::new("expected a path after `unix:`")),
+        Some(path) if path.is_empty() || path.chars().any(char::is_control) => {
+            Err(Fault::new("expected a path after `unix:`"))
+        }
         Some(path) => {
             let path = source.locate(path);
             match path.as_os_str().len() {

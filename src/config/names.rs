@@ -19,7 +19,7 @@ pub(super) fn check_label(table: &Table<'_>, name: &At<&str>) {
         && !text.ends_with('-');
     if !legal {
         let fault = Fault::new("not a usable name");
-        table.refuse(
+        table.refuse_key(
             &name.place,
             fault.hint("a name has 1 to 63 of `a-z`, `0-9` and, inside, `-`, as in `NAME.localhost`"),
         );

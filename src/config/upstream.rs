@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::{Fault, list};
 use super::names::{self, HostName};
 use super::preset::{self, Preset};
-use super::read::{At, Place, Table};
+use super::read::{At, Table};
 use super::{Pool, Timeouts, Upstream, tls};
 use crate::credential::{self, Credential};
 use crate::upstream::Origin;
@@ -39,7 +39,7 @@ pub(super) fn read_all<'a>(table: &mut Table<'a>) -> UpstreamsFile<'a> {
     let mut names = Vec::new();
     let read = table.each(|name, table| {
         names.push(name.value);
-        read(&name, table)
+        read(name, table)
     });
     UpstreamsFile { read, names }
 }
@@ -53,12 +53,12 @@ fn read(name: &At<&str>, table: &mut Table<'_>) -> Option<UpstreamFile> {
     let origin = read_origin(table, preset);
     let hosts = names::read_hosts(table, "hosts");
     let credential = read_credential(table, preset);
-    let (tls, tls_place) = table.section("tls", |table| (tls::read(table), table.place.clone()));
+    let tls = table.optional_section("tls", |table| At { value: tls::read(table), place: table.place.clone() });
     let timeouts = table.section("timeouts", read_timeouts);
     let pool = table.section("pool", read_pool);
     let origin = origin?;
-    if !origin.tls() && table.has("tls") {
-        table.refuse(&tls_place, "an `http://` URL has no TLS");
+    if let Some(tls) = tls.as_ref().filter(|_| !origin.tls()) {
+        table.refuse(&tls.place, "an `http://` URL has no TLS");
     }
     let upstream = Upstream {
         name: name.value.into(),
@@ -67,7 +67,7 @@ fn read(name: &At<&str>, table: &mut Table<'_>) -> Option<UpstreamFile> {
         hosts: hosts.iter().map(|host| host.value.clone()).collect(),
         credential: credential?,
         strip: preset.map_or(&[], |preset| preset.strip),
-        tls,
+        tls: tls.map(|tls| tls.value).unwrap_or_default(),
         timeouts,
         pool,
     };
@@ -102,46 +102,41 @@ fn read_credential(table: &mut Table<'_>, preset: Option<&'static Preset>) -> Op
             &format!("one scheme, as `auth.SCHEME = {{ … }}`; the schemes are {}", schemes(preset)),
         );
     }
-    let mut first: Option<&str> = None;
+    let mut first = None;
     let mut credentials = table.optional_section("auth", |auth| {
-        let credentials = auth.each(|scheme, table| {
-            if let Some(first) = first.replace(scheme.value) {
-                auth_twice(table, &scheme.place, first);
-            }
-            read_scheme(&scheme, table, preset)
-        });
         if auth.is_empty() {
             auth.refuse_absence(Fault::new(format!("expected one scheme of {}", schemes(preset))));
         }
-        credentials
+        auth.each(|scheme, table| read_scheme(scheme, table, preset, &mut first))
     })?;
     credentials.pop()
 }
 
-fn auth_twice(table: &Table<'_>, place: &Place, first: &str) {
-    let first = credential::SCHEMES.iter().find(|known| **known == first);
-    let fault = Fault::new("a second scheme, where an upstream has one");
-    table.refuse(
-        place,
-        match first {
-            Some(first) => fault.hint(format!("`{first}` is the first; two upstreams may have one URL")),
-            None => fault,
-        },
-    );
-}
-
-fn read_scheme(scheme: &At<&str>, table: &mut Table<'_>, preset: Option<&'static Preset>) -> Option<Credential> {
+fn read_scheme(
+    scheme: &At<&str>,
+    table: &mut Table<'_>,
+    preset: Option<&'static Preset>,
+    first: &mut Option<&'static str>,
+) -> Option<Credential> {
     let known = credential::SCHEMES;
-    if !known.contains(&scheme.value) {
-        table.refuse(&scheme.place, Fault::new("unknown scheme").suggest_or_list(scheme.value, known.iter().copied()));
+    let Some(name) = known.iter().find(|known| **known == scheme.value) else {
+        table.refuse_key(
+            &scheme.place,
+            Fault::new("unknown scheme").suggest_or_list(scheme.value, known.iter().copied()),
+        );
         table.ignore_rest();
         return None;
+    };
+    let first = *first.get_or_insert(name);
+    if first != *name {
+        let fault = Fault::new("a second scheme, where an upstream has one");
+        table.refuse(&scheme.place, fault.hint(format!("`{first}` is the first; two upstreams may have one URL")));
     }
-    if let Some(preset) = preset.filter(|preset| !preset.schemes.contains(&scheme.value)) {
+    if let Some(preset) = preset.filter(|preset| !preset.schemes.contains(name)) {
         let fault = Fault::new(format!("the vendor of preset `{}` does not know this scheme", preset.name));
         table.refuse(&scheme.place, fault.hint(format!("it knows {}", list(preset.schemes.iter().copied()))));
     }
-    Credential::read(scheme.value, table)
+    Credential::read(name, table)
 }
 
 /// The schemes that may be used, for a message.

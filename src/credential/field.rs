@@ -30,7 +30,8 @@ impl StaticField {
     /// A copy with its own memory.
     pub(super) fn replica(&self) -> Self {
         let copy = Secret::header_value(Zeroizing::new(self.value.as_bytes().to_vec()));
-        // The copy is as legal as its original; were it not, sharing would serve.
-        Self { name: self.name.clone(), value: copy.unwrap_or_else(|| self.value.clone()) }
+        // The copies are as legal as their originals; were they not, sharing would serve.
+        let name = HeaderName::from_bytes(self.name.as_str().as_bytes()).unwrap_or_else(|_| self.name.clone());
+        Self { name, value: copy.unwrap_or_else(|| self.value.clone()) }
     }
 }

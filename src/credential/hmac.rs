@@ -38,7 +38,7 @@ static OWNED: [HeaderName; 6] = [
 
 /// A key pair, and what is signed with it.
 pub(crate) struct Hmac {
-    key: Key,
+    key: Box<Key>,
     /// Up to and with `headers="`.
     opening: Zeroizing<Vec<u8>>,
     names: Box<[SignedName]>,
@@ -61,7 +61,7 @@ impl Hmac {
             return None;
         }
         let opening = opening(&username.value, algorithm);
-        Some(Self { key: Key::new(algorithm, &secret.value)?, opening, names: names?, max_signed_body })
+        Some(Self { key: Box::new(Key::new(algorithm, &secret.value)?), opening, names: names?, max_signed_body })
     }
 
     pub(super) fn owned_headers(&self) -> &[HeaderName] {

@@ -1,4 +1,4 @@
-//! How a credential is put on a request: one file a scheme, and one line in [`schemes!`] below.
+//! How a credential is put on a request: one file a scheme, and one line in `schemes!` below.
 
 mod api_key;
 mod authorize;

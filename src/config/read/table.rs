@@ -35,6 +35,11 @@ impl<'a> Table<'a> {
         self.reader.refuse(place, fault);
     }
 
+    /// Notes that a key is not one that can be here.
+    pub(crate) fn refuse_key(&self, place: &Place, fault: Fault) {
+        self.reader.note(Some(place.clone()), fault, true);
+    }
+
     /// Notes that `key` is not there, and what it would be.
     pub(crate) fn refuse_missing(&self, key: &str, expected: &str) {
         let place = Place { span: self.place.span.clone(), key: self.key_path(key) };
@@ -226,7 +231,7 @@ impl<'a> Table<'a> {
     }
 
     /// Every table in this one, whatever its name, in the order of the file.
-    pub(crate) fn each<T>(&mut self, mut read: impl FnMut(At<&'a str>, &mut Table<'a>) -> Option<T>) -> Vec<T> {
+    pub(crate) fn each<T>(&mut self, mut read: impl FnMut(&At<&'a str>, &mut Table<'a>) -> Option<T>) -> Vec<T> {
         self.any_key = true;
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
@@ -235,11 +240,11 @@ impl<'a> Table<'a> {
             let path = self.key_path(key.get_ref());
             let place = Place { span: value.span(), key: path.clone() };
             let Some(table) = value.get_ref().as_table() else {
-                self.refuse(&place, unexpected("a table", value.get_ref()));
+                self.refuse_key(&place, unexpected("a table", value.get_ref()));
                 continue;
             };
             let name = At { value: key.get_ref().as_ref(), place: Place { span: key.span(), key: path } };
-            results.extend(self.reader.table(table, place, |table| read(name, table)));
+            results.extend(self.reader.table(table, place, |table| read(&name, table)));
         }
         results
     }
@@ -258,7 +263,7 @@ impl<'a> Table<'a> {
             if !self.asked.contains(&key.get_ref().as_ref()) {
                 let fault = Fault::new("unknown key").suggest_or_list(key.get_ref(), self.asked.iter().copied());
                 let place = Place { span: key.span(), key: self.key_path(key.get_ref()) };
-                self.reader.note(Some(place), fault, true);
+                self.refuse_key(&place, fault);
             }
         }
     }

@@ -55,11 +55,14 @@ impl What {
             Fault::new("expected the name of a header field")
                 .hint("besides them there are `request-line` and `@request-target`")
         })?;
+        // Names that are put on requests are static: to clone one touches no reference count.
         match name.as_str() {
             "request-line" => Err(Fault::new("`request-line` is written in lower case")),
-            "date" | "x-date" => Ok(Self::Date(name)),
-            "content-md5" | "x-content-md5" => Ok(Self::Md5(name)),
-            "digest" => Ok(Self::Sha256(name)),
+            "date" => Ok(Self::Date(header::DATE)),
+            "x-date" => Ok(Self::Date(HeaderName::from_static("x-date"))),
+            "content-md5" => Ok(Self::Md5(HeaderName::from_static("content-md5"))),
+            "x-content-md5" => Ok(Self::Md5(HeaderName::from_static("x-content-md5"))),
+            "digest" => Ok(Self::Sha256(HeaderName::from_static("digest"))),
             _ if name == header::AUTHORIZATION || concerns_connection(&name) => {
                 Err(Fault::new("this field is set after signing, so it cannot be signed"))
             }
