@@ -139,12 +139,13 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&b| class(b) & NAME != 0)
 }
 
-/// Digits alone, as RFC 9110 8.6 has it: no sign, no blanks, no list.
+/// Digits alone, as RFC 9110 8.6 has it: no sign, no blanks, no list; and no more than a signed reader can hold.
 fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 19 {
         return None;
     }
-    digits.iter().try_fold(0u64, |sum, &b| b.is_ascii_digit().then(|| sum * 10 + u64::from(b - b'0')))
+    let number = digits.iter().try_fold(0u64, |sum, &b| b.is_ascii_digit().then(|| sum * 10 + u64::from(b - b'0')))?;
+    i64::try_from(number).is_ok().then_some(number)
 }
 
 /// May stand in a field's name (a token, RFC 9110 5.6.2).

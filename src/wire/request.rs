@@ -283,6 +283,7 @@ mod tests {
             (with("Content-Length: 1, 1\r\n"), Malformed::ContentLength),
             (with("Content-Length: +1\r\n"), Malformed::ContentLength),
             (with("Content-Length: 99999999999999999999\r\n"), Malformed::ContentLength),
+            (with("Content-Length: 9223372036854775808\r\n"), Malformed::ContentLength),
             (with("Transfer-Encoding: gzip, chunked\r\n"), Malformed::TransferEncoding),
             (with("Transfer-Encoding: identity\r\n"), Malformed::TransferEncoding),
             (with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), Malformed::TransferEncoding),
