@@ -9,6 +9,7 @@ use http::header::{
 use http::{HeaderMap, Method, Request, Uri, Version, request};
 use http_body::Body;
 use hyper::body::Incoming;
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use crate::policy::Grant;
@@ -79,15 +80,14 @@ pub(crate) fn clean_answer_trailers(trailers: &mut HeaderMap) {
 /// Removes the fields that `Connection` names, those in `managed`, and those for which `drops` holds, under any of
 /// their spellings.
 fn remove(headers: &mut HeaderMap, managed: &[HeaderName], drops: impl Fn(&str) -> bool) {
-    let mut doomed: Vec<HeaderName> = Vec::new();
-    for value in headers.get_all(CONNECTION) {
-        let names = value.as_bytes().split(|&b| b == b',').map(<[u8]>::trim_ascii);
-        doomed.extend(names.filter_map(|name| HeaderName::from_bytes(name).ok()));
-    }
+    let mut doomed: SmallVec<[HeaderName; 8]> = SmallVec::new();
     for name in headers.keys() {
         if drops(name.as_str()) || managed.contains(name) {
+            if *name == CONNECTION {
+                doomed.extend(headers.get_all(CONNECTION).iter().flat_map(named_fields));
+            }
             doomed.push(name.clone());
-        } else if name.as_str().contains('_') {
+        } else if name.as_str().bytes().any(|b| b == b'_') {
             // Some servers read `x_api_key` as `x-api-key`: what goes under one name goes under the other.
             let dashed = name.as_str().replace('_', "-");
             if drops(&dashed) || managed.iter().any(|managed| managed.as_str().replace('_', "-") == dashed) {
@@ -100,26 +100,33 @@ fn remove(headers: &mut HeaderMap, managed: &[HeaderName], drops: impl Fn(&str) 
     }
 }
 
-/// What a caller's request may not carry to any upstream: hop-by-hop fields, framing, and what says where it was.
-fn is_hop_or_origin(name: &str) -> bool {
-    is_hop_by_hop(name)
-        || matches!(name, "content-length" | "forwarded" | "x-real-ip")
-        || name.starts_with("x-forwarded-")
+/// The fields that a `Connection` field names.
+fn named_fields(connection: &HeaderValue) -> impl Iterator<Item = HeaderName> {
+    let names = connection.as_bytes().split(|&b| b == b',').map(<[u8]>::trim_ascii);
+    names.filter_map(|name| HeaderName::from_bytes(name).ok())
 }
 
-/// RFC 9110 7.6.1, and the two that are for a proxy alone.
+/// What a caller's request may not carry to any upstream: hop-by-hop fields, framing, and what says where it was.
+fn is_hop_or_origin(name: &str) -> bool {
+    match name.len() {
+        9 => name == "forwarded" || name == "x-real-ip",
+        14 if name == "content-length" => true,
+        _ => is_hop_by_hop(name) || name.starts_with("x-forwarded-"),
+    }
+}
+
+/// RFC 9110 7.6.1, and those that are for a proxy alone. Sorted by length, which most fields differ in.
 fn is_hop_by_hop(name: &str) -> bool {
-    matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "transfer-encoding"
-            | "upgrade"
-    )
+    match name.len() {
+        2 => name == "te",
+        7 => name == "upgrade",
+        10 => name == "connection" || name == "keep-alive",
+        16 => name == "proxy-connection",
+        17 => name == "transfer-encoding",
+        18 => name == "proxy-authenticate",
+        19 => name == "proxy-authorization",
+        _ => false,
+    }
 }
 
 /// What only a header may say.
@@ -146,7 +153,8 @@ fn rewrite_location(location: &HeaderValue, upstream: &Upstream, spoken: &Spoken
         path_at_origin(text, upstream)?
     };
     let prefix = if spoken.prefixed { format!("/{}", upstream.name()) } else { String::new() };
-    let origin = spoken.authority.as_ref().map(|authority| format!("http://{authority}")).unwrap_or_default();
+    let authority = spoken.authority.as_ref().and_then(|authority| authority.to_str().ok());
+    let origin = authority.map(|authority| format!("http://{authority}")).unwrap_or_default();
     let slash = if own_path.starts_with('/') { "" } else { "/" };
     HeaderValue::try_from(format!("{origin}{prefix}{slash}{own_path}")).ok()
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
 use crate::caller::Caller;
 use crate::config;
@@ -54,7 +54,7 @@ pub(crate) struct Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Spoken {
     /// As the caller wrote it. `None`: an HTTP/1.0 caller that wrote none.
-    pub(crate) authority: Option<Box<str>>,
+    pub(crate) authority: Option<HeaderValue>,
     /// Whether the first segment of the path was the upstream's name.
     pub(crate) prefixed: bool,
 }
@@ -94,7 +94,7 @@ impl Routes {
         };
         let upstream = Rc::clone(self.upstreams.get(index).ok_or(RouteError::UnknownName)?);
         let path = path_for(request.uri(), prefixed.then_some(upstream.name())).ok_or(RouteError::UnknownName)?;
-        let spoken = Spoken { authority: authority.map(Box::from), prefixed };
+        let spoken = Spoken { authority: spoken_authority(request.uri(), request.headers()), prefixed };
         Ok(Target { upstream, path, spoken })
     }
 
@@ -129,6 +129,14 @@ fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Option<&'a str>
         (Some(authority), _) => Ok(Some(authority.as_str())),
         (None, Some(host)) => host.to_str().map(Some).map_err(|_| RouteError::BadAuthority),
         (None, None) => Ok(None),
+    }
+}
+
+/// The same, to be kept: a `Host` is only counted once more, as it is by far the most common.
+fn spoken_authority(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
+    match uri.authority() {
+        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        None => headers.get(HOST).cloned(),
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) async fn authorize(grant: Grant, mut outgoing: Outgoing) -> Result<Au
     let target = grant.into_target();
     let credential = target.upstream.credential();
     if let Some(limit) = credential.signs_body() {
-        hold_body(&mut outgoing, limit, &target).await?;
+        Box::pin(hold_body(&mut outgoing, limit, &target)).await?;
     }
     let Outgoing { head, body, .. } = &mut outgoing;
     credential.place(head, body.held(), SystemTime::now())?;

@@ -8,14 +8,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio_util::either::Either;
 
 use crate::wire::request::RequestFraming;
-use crate::wire::{Malformed, Screen};
+use crate::wire::{Malformed, Screen, Tcp};
 
 /// A connected socket of either family.
-pub(super) type Stream = Either<TcpStream, UnixStream>;
+pub(super) type Stream = Either<Tcp, UnixStream>;
 
 /// The socket and what is known about it.
 pub(super) struct CallerSocket {
@@ -80,7 +80,7 @@ impl CallerSocket {
     /// Whether nobody reads any more: an error that the kernel has noted, such as the answer to a write.
     pub(super) fn take_error(&self) -> io::Result<()> {
         match &self.stream {
-            Either::Left(stream) => stream.take_error(),
+            Either::Left(tcp) => tcp.stream().take_error(),
             Either::Right(stream) => stream.take_error(),
         }
         .and_then(|error| error.map_or(Ok(()), Err))
@@ -89,7 +89,7 @@ impl CallerSocket {
     /// Writes at once, past hyper: only ever what is smaller than a socket's empty buffer.
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.stream {
-            Either::Left(stream) => stream.try_write(bytes),
+            Either::Left(tcp) => tcp.stream().try_write(bytes),
             Either::Right(stream) => stream.try_write(bytes),
         }
     }
@@ -101,9 +101,9 @@ impl CallerSocket {
 
     /// Makes closing the socket look like the failure that it is: a reset, which no caller takes for an end.
     pub(super) fn reset_on_close(&self) {
-        if let Either::Left(stream) = &self.stream {
+        if let Either::Left(tcp) = &self.stream {
             // Best effort: without it the caller sees a message that is cut short by its own framing.
-            let _ = stream.set_zero_linger();
+            let _ = tcp.stream().set_zero_linger();
         }
     }
 

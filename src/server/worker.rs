@@ -19,6 +19,7 @@ use crate::config::{self, Config};
 use crate::route::Routes;
 use crate::upstream::resolve::Resolver;
 use crate::upstream::{Upstream, tls};
+use crate::wire::Tcp;
 
 /// How often pools are looked through.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -169,7 +170,7 @@ fn adopt(arrival: Arrival) -> std::io::Result<Stream> {
         Either::Left(stream) => {
             // Answers leave when they are written.
             let _ = stream.set_nodelay(true);
-            TcpStream::from_std(stream).map(Either::Left)
+            TcpStream::from_std(stream).map(Tcp::new).map(Either::Left)
         }
         Either::Right(stream) => UnixStream::from_std(stream).map(Either::Right),
     }

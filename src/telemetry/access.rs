@@ -88,19 +88,19 @@ impl Drop for AccessRecord {
         let method = self.method.as_ref().map_or("-", Method::as_str);
         let path = if self.method.is_some() { self.uri.path() } else { "-" };
         let upstream = self.upstream.as_deref().map(Upstream::name);
-        let milliseconds = (self.began.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        let duration_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let (sent, received) = (self.sent, self.received);
         // Nobody waited for the end: the caller went away, or the upstream's body broke off.
         let cut = (!self.finished).then_some(true);
         match &self.answer {
             Answered::Upstream => tracing::info!(
-                target: "access", status, method, path, upstream, milliseconds, sent, received, cut
+                target: "access", status, method, path, upstream, duration_us, sent, received, cut
             ),
             Answered::Sidekey { request_id, error } => {
                 let (request_id, error) = (&**request_id, &**error);
                 tracing::warn!(
                     target: "access",
-                    status, method, path, upstream, milliseconds, sent, received, cut, request_id, error
+                    status, method, path, upstream, duration_us, sent, received, cut, request_id, error
                 );
             }
         }

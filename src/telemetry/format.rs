@@ -5,9 +5,10 @@ use std::fmt;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+use super::clock;
 
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -19,7 +20,7 @@ pub enum LogFormat {
 }
 
 /// These fields of an access record come first and speak for themselves; any other is shown with its name.
-const UNNAMED: [&str; 6] = ["message", "status", "method", "path", "upstream", "milliseconds"];
+const UNNAMED: [&str; 6] = ["message", "status", "method", "path", "upstream", "duration_us"];
 
 impl<S, N> FormatEvent<S, N> for LogFormat
 where
@@ -30,7 +31,7 @@ where
         let metadata = event.metadata();
         match self {
             Self::Human => {
-                SystemTime.format_time(&mut line)?;
+                clock::write_now(&mut line)?;
                 write!(line, " {:5}", metadata.level().as_str())?;
                 let mut fields = HumanFields { line: &mut line, result: Ok(()) };
                 event.record(&mut fields);
@@ -39,7 +40,7 @@ where
             }
             Self::Json => {
                 line.write_str("{\"timestamp\":\"")?;
-                SystemTime.format_time(&mut line)?;
+                clock::write_now(&mut line)?;
                 line.write_str("\",\"level\":\"")?;
                 line.write_str(metadata.level().as_str())?;
                 line.write_str("\",\"target\":\"")?;
@@ -63,7 +64,6 @@ impl HumanFields<'_, '_> {
     fn write(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         let name = field.name();
         self.result = self.result.and_then(|()| match name {
-            "milliseconds" => write!(self.line, " {value}ms"),
             _ if UNNAMED.contains(&name) => write!(self.line, " {value}"),
             _ => write!(self.line, " {name}={value}"),
         });
@@ -77,6 +77,14 @@ impl Visit for HumanFields<'_, '_> {
             self.write(field, format_args!("{value:?}"));
         } else if value.contains(' ') && !UNNAMED.contains(&field.name()) {
             self.write(field, format_args!("\"{value}\""));
+        } else {
+            self.write(field, format_args!("{value}"));
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "duration_us" {
+            self.write(field, format_args!("{}.{:03}ms", value / 1000, value % 1000));
         } else {
             self.write(field, format_args!("{value}"));
         }
@@ -106,27 +114,23 @@ impl JsonFields<'_, '_> {
         self.line.write_char('"')
     }
 
-    fn bare(&mut self, field: &Field, value: fmt::Arguments<'_>) -> fmt::Result {
+    fn bare(&mut self, field: &Field, value: &str) -> fmt::Result {
         self.name(field)?;
-        self.line.write_fmt(value)
+        self.line.write_str(value)
     }
 }
 
 impl Visit for JsonFields<'_, '_> {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.result = self.result.and_then(|()| self.bare(field, format_args!("{value}")));
-    }
-
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.result = self.result.and_then(|()| self.bare(field, format_args!("{value}")));
+        self.result = self.result.and_then(|()| self.bare(field, itoa::Buffer::new().format(value)));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.result = self.result.and_then(|()| self.bare(field, format_args!("{value}")));
+        self.result = self.result.and_then(|()| self.bare(field, itoa::Buffer::new().format(value)));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.result = self.result.and_then(|()| self.bare(field, format_args!("{value}")));
+        self.result = self.result.and_then(|()| self.bare(field, if value { "true" } else { "false" }));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

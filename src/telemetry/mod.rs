@@ -1,6 +1,7 @@
 //! What the operator is told: one access record for each request, and events, written by a thread of their own.
 
 pub(crate) mod access;
+mod clock;
 mod format;
 mod sink;
 

@@ -60,7 +60,8 @@ pub(crate) enum CollectError {
 pub(crate) struct Exchange {
     upload: Cell<Upload>,
     sent: Cell<u64>,
-    moved: Cell<Instant>,
+    /// `None`: the request has not left yet.
+    moved: Cell<Option<Instant>>,
 }
 
 /// What the request's body is waiting for.
@@ -83,7 +84,7 @@ impl Exchange {
     }
 
     fn new(upload: Upload, sent: u64) -> Rc<Self> {
-        Rc::new(Self { upload: Cell::new(upload), sent: Cell::new(sent), moved: Cell::new(Instant::now()) })
+        Rc::new(Self { upload: Cell::new(upload), sent: Cell::new(sent), moved: Cell::new(None) })
     }
 
     /// The bytes of the body that were sent.
@@ -97,12 +98,12 @@ impl Exchange {
 
     /// When the body last moved, or was finished.
     pub(super) fn moved(&self) -> Instant {
-        self.moved.get()
+        self.moved.get().unwrap_or_else(Instant::now)
     }
 
     /// The request leaves now: what was counted until here was preparation.
     pub(super) fn touch(&self) {
-        self.moved.set(Instant::now());
+        self.moved.set(Some(Instant::now()));
     }
 
     fn note(&self, upload: Upload, bytes: usize) {

@@ -16,6 +16,7 @@ use super::socket::Wire;
 use super::tls;
 pub(crate) use super::tls::TlsSetupError;
 use crate::config::Timeouts;
+use crate::wire::Tcp;
 
 /// How long one address has before the next is tried beside it (RFC 8305 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -65,6 +66,7 @@ impl Dialer {
             .map_err(classify_connect)?;
         // Requests leave when they are written: a delay would wait for an acknowledgement that is not coming.
         let _ = tcp.set_nodelay(true);
+        let tcp = Tcp::new(tcp);
         match &self.tls {
             None => Ok(Either::Left(tcp)),
             Some(client) => {

@@ -80,13 +80,14 @@ async fn exchange(upstream: &Rc<Upstream>, outgoing: Outgoing) -> Result<(respon
                 let (mut head, body) = lost.unwritten.or(spare.filter(|_| lost.raced)).ok_or(lost.error)?;
                 // Signed afresh: what dates the request must not be older than the request.
                 upstream.credential.place(&mut head, body.held(), SystemTime::now())?;
-                return send_on_new(upstream, head, body, exchange, wants_body).await;
+                return Box::pin(send_on_new(upstream, head, body, exchange, wants_body)).await;
             }
         }
     }
-    send_on_new(upstream, head, body, exchange, wants_body).await
+    Box::pin(send_on_new(upstream, head, body, exchange, wants_body)).await
 }
 
+/// Boxed by its callers: a handshake's state is large, and would be moved about with every request that needs none.
 async fn send_on_new(
     upstream: &Rc<Upstream>,
     head: request::Parts,
@@ -156,6 +157,9 @@ async fn exchange_once(
 
 /// Waits until the exchange has waited too long for one of its sides.
 async fn overdue(exchange: &Exchange, timeouts: &Timeouts) -> SendError {
+    // The body may go from one phase to the next meanwhile: no phase is slept through for longer than its own limit.
+    let nap = timeouts.response.min(timeouts.idle);
+    let mut woken = exchange.moved();
     loop {
         let (limit, error) = match exchange.upload() {
             Upload::Finished | Upload::Broken => (timeouts.response, SendError::ResponseTimeout),
@@ -163,12 +167,11 @@ async fn overdue(exchange: &Exchange, timeouts: &Timeouts) -> SendError {
             Upload::Caller => (timeouts.idle, SendError::CallerTimeout),
         };
         let deadline = exchange.moved() + limit;
-        if Instant::now() >= deadline {
+        if woken >= deadline {
             return error;
         }
-        // The body may go from one phase to the next meanwhile: no phase is slept through for longer than its own limit.
-        let shortest = timeouts.response.min(timeouts.idle);
-        sleep_until(deadline.min(Instant::now() + shortest).into()).await;
+        sleep_until(deadline.min(woken + nap).into()).await;
+        woken = Instant::now();
     }
 }
 

@@ -9,15 +9,14 @@ use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
-use crate::wire::Screen;
 use crate::wire::response::ResponseFraming;
+use crate::wire::{Screen, Tcp};
 
 /// A connected socket: without TLS, or with.
-pub(super) type Wire = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+pub(super) type Wire = Either<Tcp, Box<TlsStream<Tcp>>>;
 
 /// The socket, and the screen before hyper.
 pub(super) struct UpstreamSocket {
@@ -42,7 +41,7 @@ impl UpstreamSocket {
             Either::Left(tcp) => tcp,
             Either::Right(stream) => stream.get_ref().0,
         };
-        let peeked = SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]);
+        let peeked = SockRef::from(tcp.stream()).peek(&mut [MaybeUninit::uninit()]);
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }

@@ -1,75 +1,113 @@
 //! Lines, field lines and the fields that frame a message: what requests and responses share.
+//!
+//! Each byte of a header is looked at once, by [`Block`]; a line whose end has not come is begun again when it has.
 
 use super::{MAX_HEADER_BYTES, MAX_HEADER_FIELDS, Malformed};
 
-/// Looks for the end of a block of lines: the length up to and with its empty line, or `None` where there is more to
-/// come. `scanned` is where an earlier look at the same bytes stopped, and is moved on.
-pub(super) fn block_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Malformed> {
-    while let Some(length) = bytes.get(*scanned..).and_then(|rest| memchr::memchr(b'\n', rest)) {
-        let line_start = *scanned;
-        let line_end = line_start + length + 1;
-        if line_end > MAX_HEADER_BYTES {
-            return Err(Malformed::HeaderTooLarge);
-        }
-        match bytes.get(line_start..line_end) {
-            Some(b"\r\n") => return Ok(Some(line_end)),
-            Some([.., b'\r', b'\n']) => *scanned = line_end,
-            _ => return Err(Malformed::LineEnding),
-        }
-    }
-    if bytes.len() > MAX_HEADER_BYTES { Err(Malformed::HeaderTooLarge) } else { Ok(None) }
-}
-
-/// Splits the first line off `block`, without its CRLF.
-pub(super) fn split_line(block: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
-    let end = memchr::memchr(b'\n', block).ok_or(Malformed::LineEnding)?;
-    let (line, rest) = block.split_at_checked(end + 1).ok_or(Malformed::LineEnding)?;
-    let line = line.strip_suffix(b"\r\n").ok_or(Malformed::LineEnding)?;
-    if memchr::memchr(b'\r', line).is_some() {
-        return Err(Malformed::LineEnding);
-    }
-    Ok((line, rest))
-}
-
 /// How a message says that its body is framed.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct FramingFields {
     pub(super) content_length: Option<u64>,
     pub(super) chunked: bool,
     pub(super) hosts: usize,
 }
 
-/// Checks every field line up to the empty line that ends `block`, and collects what frames the message.
-pub(super) fn check_fields(mut block: &[u8]) -> Result<FramingFields, Malformed> {
-    let mut framing = FramingFields::default();
-    let mut count = 0;
-    loop {
-        let (line, rest) = split_line(block)?;
-        if line.is_empty() {
-            break;
+/// A block of lines that ends with an empty one: a header, or the trailers of a chunked body.
+#[derive(Default)]
+pub(super) struct Block {
+    /// So many bytes hold whole lines that were read.
+    read: usize,
+    /// So many bytes hold no further line end.
+    scanned: usize,
+    fields: usize,
+    pub(super) framing: FramingFields,
+}
+
+impl Block {
+    /// The next line, without its CRLF, if all of it has come; the first line of a header is not a field.
+    pub(super) fn line<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
+        if !self.has_line(bytes)? {
+            return Ok(None);
         }
-        count += 1;
-        if count > MAX_HEADER_FIELDS {
-            return Err(Malformed::TooManyFields);
+        let (line, rest) = split_line(bytes.get(self.read..).unwrap_or_default())?;
+        self.read = bytes.len() - rest.len();
+        Ok(Some(line))
+    }
+
+    /// Reads field lines up to the empty one: the length of the whole block, or `None` where there is more to come.
+    pub(super) fn fields(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        while self.has_line(bytes)? {
+            let rest = bytes.get(self.read..).unwrap_or_default();
+            if let [b'\r', b'\n', ..] = rest {
+                self.read += 2;
+                if self.framing.chunked && self.framing.content_length.is_some() {
+                    return Err(Malformed::TwoFramings);
+                }
+                return Ok(Some(self.read));
+            }
+            self.fields += 1;
+            if self.fields > MAX_HEADER_FIELDS {
+                return Err(Malformed::TooManyFields);
+            }
+            let (name, value, length) = field_line(rest)?;
+            self.framing.note(name, value)?;
+            self.read += length;
         }
-        framing.note(line)?;
-        block = rest;
+        Ok(None)
     }
-    if framing.chunked && framing.content_length.is_some() {
-        return Err(Malformed::TwoFramings);
+
+    /// Whether a line end has come that was not read yet.
+    fn has_line(&mut self, bytes: &[u8]) -> Result<bool, Malformed> {
+        if self.read > MAX_HEADER_BYTES {
+            return Err(Malformed::HeaderTooLarge);
+        }
+        self.scanned = self.scanned.max(self.read);
+        // The usual case: everything has come at once, and its last byte ends a line.
+        if bytes.len() > self.read && bytes.ends_with(b"\n") && bytes.len() <= MAX_HEADER_BYTES {
+            return Ok(true);
+        }
+        match memchr::memchr(b'\n', bytes.get(self.scanned..).unwrap_or_default()) {
+            Some(at) if self.scanned + at < MAX_HEADER_BYTES => {
+                self.scanned += at;
+                Ok(true)
+            }
+            Some(_) => Err(Malformed::HeaderTooLarge),
+            None if bytes.len() > MAX_HEADER_BYTES => Err(Malformed::HeaderTooLarge),
+            None => {
+                self.scanned = bytes.len();
+                Ok(false)
+            }
+        }
     }
-    Ok(framing)
+}
+
+/// Splits the first line off `block`, without its CRLF.
+pub(super) fn split_line(block: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let end = block.iter().position(|&b| b == b'\n' || b == b'\r').ok_or(Malformed::LineEnding)?;
+    let (line, rest) = block.split_at_checked(end).ok_or(Malformed::LineEnding)?;
+    let rest = rest.strip_prefix(b"\r\n").ok_or(Malformed::LineEnding)?;
+    Ok((line, rest))
+}
+
+/// Reads `name: value CRLF`: both, and the length of the line with its end.
+///
+/// A line that begins with white space is obs-fold (RFC 9112 5.2): its name is no token.
+fn field_line(bytes: &[u8]) -> Result<(&[u8], &[u8], usize), Malformed> {
+    let name_end = bytes.iter().position(|&b| class(b) & NAME == 0).ok_or(Malformed::Field)?;
+    let (name, rest) = bytes.split_at_checked(name_end).ok_or(Malformed::Field)?;
+    let rest = rest.strip_prefix(b":").ok_or(Malformed::Field)?;
+    let value_end = rest.iter().position(|&b| class(b) & VALUE == 0).ok_or(Malformed::Field)?;
+    let (value, end) = rest.split_at_checked(value_end).ok_or(Malformed::Field)?;
+    match end {
+        _ if name.is_empty() => Err(Malformed::Field),
+        [b'\r', b'\n', ..] => Ok((name, value, name.len() + 1 + value.len() + 2)),
+        [b'\r' | b'\n', ..] => Err(Malformed::LineEnding),
+        _ => Err(Malformed::Field),
+    }
 }
 
 impl FramingFields {
-    /// Checks one line. A line that begins with white space is obs-fold (RFC 9112 5.2): its name is no token.
-    fn note(&mut self, line: &[u8]) -> Result<(), Malformed> {
-        let colon = memchr::memchr(b':', line).ok_or(Malformed::Field)?;
-        let (name, value) = line.split_at_checked(colon).ok_or(Malformed::Field)?;
-        let value = value.get(1..).ok_or(Malformed::Field)?;
-        if !is_token(name) || !is_field_value(value) {
-            return Err(Malformed::Field);
-        }
+    fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.hosts += 1,
             14 if name.eq_ignore_ascii_case(b"content-length") => {
@@ -93,12 +131,7 @@ impl FramingFields {
 
 /// RFC 9110 5.6.2.
 pub(super) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&b| TOKEN.get(usize::from(b)).is_some_and(|&legal| legal))
-}
-
-/// RFC 9110 5.5, as one pass without a branch.
-fn is_field_value(bytes: &[u8]) -> bool {
-    !bytes.iter().fold(false, |illegal, &b| illegal | ((b < b' ') & (b != b'\t')) | (b == 0x7f))
+    !bytes.is_empty() && bytes.iter().all(|&b| class(b) & NAME != 0)
 }
 
 /// Digits alone, as RFC 9110 8.6 has it: no sign, no blanks, no list.
@@ -109,16 +142,43 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0u64, |sum, &b| b.is_ascii_digit().then(|| sum * 10 + u64::from(b - b'0')))
 }
 
-const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+/// May stand in a field's name (a token, RFC 9110 5.6.2).
+const NAME: u8 = 1;
+/// May stand in a field's value (RFC 9110 5.5).
+const VALUE: u8 = 2;
+/// May stand in a request target. What RFC 3986 allows in a path and query, and `"`, `{`, `|`, `}`, which common
+/// clients send as they are. No `#`: a fragment is never sent.
+pub(super) const TARGET: u8 = 4;
 
-/// A table of the bytes that are in `legal`.
+/// What a byte may be part of.
+#[expect(clippy::indexing_slicing, reason = "a byte is less than 256")]
+pub(super) fn class(byte: u8) -> u8 {
+    CLASSES[byte as usize]
+}
+
+const CLASSES: [u8; 256] = classes();
+
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: an index out of bounds would not build")]
-pub(super) const fn table(legal: &[u8]) -> [bool; 256] {
-    let mut table = [false; 256];
+const fn classes() -> [u8; 256] {
+    let names = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let targets = b"!$%&'()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~\"{|}";
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < classes.len() {
+        if byte == b'\t' as usize || (byte >= b' ' as usize && byte != 0x7f) {
+            classes[byte] |= VALUE;
+        }
+        byte += 1;
+    }
     let mut i = 0;
-    while i < legal.len() {
-        table[legal[i] as usize] = true;
+    while i < names.len() {
+        classes[names[i] as usize] |= NAME;
         i += 1;
     }
-    table
+    let mut i = 0;
+    while i < targets.len() {
+        classes[targets[i] as usize] |= TARGET;
+        i += 1;
+    }
+    classes
 }

@@ -8,8 +8,10 @@ pub(crate) mod fields;
 pub(crate) mod request;
 pub(crate) mod response;
 mod screen;
+mod tcp;
 
 pub(crate) use self::screen::{Framing, Screen};
+pub(crate) use self::tcp::Tcp;
 
 /// A header block, or the trailers of a message, may not be larger.
 pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;

@@ -1,6 +1,6 @@
 //! The framing of requests, as the caller sends them.
 
-use super::fields::{block_end, check_fields, is_token, split_line, table};
+use super::fields::{Block, FramingFields, TARGET, class, is_token, split_line};
 use super::{Framing, MAX_HEADER_BYTES, Malformed};
 
 /// A chunk's size line may not be longer. Extensions are checked, and go no further than hyper.
@@ -9,8 +9,10 @@ const MAX_CHUNK_LINE: usize = 4096;
 /// Where in a caller's stream of requests the next byte stands.
 pub(crate) struct RequestFraming {
     state: State,
-    /// How far into the bytes that were not admitted yet the last look went.
-    scanned: usize,
+    /// What is known of the header or trailers that have not come whole.
+    block: Block,
+    /// The header's request line, once it has come.
+    version: Option<Version>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +26,7 @@ enum State {
 
 impl RequestFraming {
     pub(crate) fn new() -> Self {
-        Self { state: State::Header, scanned: 0 }
+        Self { state: State::Header, block: Block::default(), version: None }
     }
 
     /// Whether the last admitted byte ended a request (or there was none yet).
@@ -36,9 +38,18 @@ impl RequestFraming {
     fn step(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         match self.state {
             State::Header => {
-                let Some(end) = block_end_after_blank_lines(bytes, &mut self.scanned)? else { return Ok(None) };
-                self.state = check_header(bytes.get(..end).unwrap_or_default())?;
-                Ok(Some(end))
+                let blank = blank_lines(bytes)?;
+                let bytes = bytes.get(blank..).unwrap_or_default();
+                let version = match self.version {
+                    Some(version) => version,
+                    None => match self.block.line(bytes)? {
+                        Some(line) => *self.version.insert(check_request_line(line)?),
+                        None => return Ok(None),
+                    },
+                };
+                let Some(end) = self.block.fields(bytes)? else { return Ok(None) };
+                self.state = after_header(version, self.block.framing)?;
+                Ok(Some(blank + end))
             }
             State::Body { remaining } => {
                 let (length, remaining) = take(bytes, remaining);
@@ -71,10 +82,11 @@ impl RequestFraming {
                 Ok((length > 0).then_some(length))
             }
             State::Trailers => {
-                let Some(end) = block_end(bytes, &mut self.scanned)? else { return Ok(None) };
-                check_fields(bytes.get(..end).unwrap_or_default())?;
-                self.state = State::Header;
-                Ok(Some(end))
+                let end = self.block.fields(bytes)?;
+                if end.is_some() {
+                    self.state = State::Header;
+                }
+                Ok(end)
             }
         }
     }
@@ -91,7 +103,8 @@ impl Framing for RequestFraming {
             match self.step(rest) {
                 Ok(Some(length)) => {
                     admitted += length;
-                    self.scanned = 0;
+                    self.block = Block::default();
+                    self.version = None;
                 }
                 Ok(None) => return (admitted, None),
                 Err(fault) => return (admitted, Some(fault)),
@@ -106,31 +119,17 @@ fn take(bytes: &[u8], remaining: u64) -> (usize, u64) {
     (length, remaining - length as u64)
 }
 
-/// A header's end; empty lines before the request line are part of it (RFC 9112 2.2).
-fn block_end_after_blank_lines(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Malformed> {
-    if *scanned == 0 {
-        while bytes.get(*scanned..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
-            *scanned += 2;
-        }
-        if *scanned > MAX_HEADER_BYTES {
-            return Err(Malformed::HeaderTooLarge);
-        }
-        if bytes.get(*scanned..).is_some_and(|rest| rest.is_empty() || rest == b"\r") {
-            *scanned = 0;
-            return Ok(None);
-        }
+/// The length of the empty lines before a request line, which are skipped (RFC 9112 2.2).
+fn blank_lines(bytes: &[u8]) -> Result<usize, Malformed> {
+    let mut length = 0;
+    while bytes.get(length..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
+        length += 2;
     }
-    block_end(bytes, scanned)
+    if length > MAX_HEADER_BYTES { Err(Malformed::HeaderTooLarge) } else { Ok(length) }
 }
 
-/// Checks a whole header, and says what comes after it.
-fn check_header(mut block: &[u8]) -> Result<State, Malformed> {
-    while let Some(rest) = block.strip_prefix(b"\r\n") {
-        block = rest;
-    }
-    let (line, fields) = split_line(block)?;
-    let version = check_request_line(line)?;
-    let framing = check_fields(fields)?;
+/// Checks what a whole header says of itself, and finds what comes after it.
+fn after_header(version: Version, framing: FramingFields) -> Result<State, Malformed> {
     // RFC 9112 3.2: one Host, no more and no less. HTTP/1.0 may do without.
     if framing.hosts > 1 || (framing.hosts == 0 && version == Version::Http11) {
         return Err(Malformed::Host);
@@ -171,11 +170,7 @@ fn check_request_line(line: &[u8]) -> Result<Version, Malformed> {
     if method != b"CONNECT" && !is_origin_form(target) && !is_absolute_form(target) {
         return Err(Malformed::Target);
     }
-    if target.iter().all(|&b| TARGET.get(usize::from(b)).is_some_and(|&legal| legal)) {
-        Ok(version)
-    } else {
-        Err(Malformed::Target)
-    }
+    if target.iter().all(|&b| class(b) & TARGET != 0) { Ok(version) } else { Err(Malformed::Target) }
 }
 
 fn is_origin_form(target: &[u8]) -> bool {
@@ -188,11 +183,6 @@ fn is_absolute_form(target: &[u8]) -> bool {
     };
     has_scheme(b"http://") || has_scheme(b"https://")
 }
-
-/// What RFC 3986 allows in a path and query, and `"`, `{`, `|`, `}`, which common clients send as they are. No `#`: a
-/// fragment is never sent.
-const TARGET: [bool; 256] =
-    table(b"!$%&'()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~\"{|}");
 
 /// A chunk's size line (RFC 9112 7.1): hexadecimal digits, then extensions.
 fn chunk_size(line: &[u8]) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! The framing of responses, as the upstream sends them. Only the header is screened: once it is sound, hyper knows
 //! where the body ends, and sidekey frames it anew.
 
-use super::fields::{block_end, check_fields, split_line};
+use super::fields::Block;
 use super::{Framing, Malformed};
 
 /// So many interim responses are waited through for one request.
@@ -11,12 +11,15 @@ const MAX_INTERIM: usize = 16;
 pub(crate) struct ResponseFraming {
     in_header: bool,
     interim: usize,
-    scanned: usize,
+    /// What is known of the header that has not come whole.
+    block: Block,
+    /// Its status line, once that has come.
+    status: Option<Status>,
 }
 
 impl ResponseFraming {
     pub(crate) fn new() -> Self {
-        Self { in_header: false, interim: 0, scanned: 0 }
+        Self { in_header: false, interim: 0, block: Block::default(), status: None }
     }
 
     /// A request is about to leave: the next bytes are a header.
@@ -25,22 +28,24 @@ impl ResponseFraming {
     }
 
     fn step(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
-        let Some(end) = block_end(bytes, &mut self.scanned)? else { return Ok(None) };
-        let (line, fields) = split_line(bytes)?;
-        let (version, status) = check_status_line(line).ok_or(Malformed::StatusLine)?;
-        let framing = check_fields(fields)?;
-        if framing.chunked && version == b'0' {
+        let status = match self.status {
+            Some(status) => status,
+            None => match self.block.line(bytes)? {
+                Some(line) => *self.status.insert(status_line(line).ok_or(Malformed::StatusLine)?),
+                None => return Ok(None),
+            },
+        };
+        let Some(end) = self.block.fields(bytes)? else { return Ok(None) };
+        if self.block.framing.chunked && status.http10 {
             return Err(Malformed::TransferEncoding);
         }
-        self.scanned = 0;
-        if status.first() == Some(&b'1') && status != b"101" {
+        if status.interim {
             self.interim += 1;
             if self.interim > MAX_INTERIM {
                 return Err(Malformed::TooManyInterim);
             }
-        } else {
-            self.in_header = false;
         }
+        *self = Self { in_header: status.interim, interim: self.interim, ..Self::new() };
         Ok(Some(end))
     }
 }
@@ -59,18 +64,26 @@ impl Framing for ResponseFraming {
     }
 }
 
-/// `HTTP/1.x CODE [reason]`: the minor version's digit and the code. The space after the code may be missing where
-/// there is no reason, as several servers have it.
-fn check_status_line(line: &[u8]) -> Option<(u8, &[u8])> {
+/// What a status line says about what comes after it.
+#[derive(Clone, Copy)]
+struct Status {
+    http10: bool,
+    /// Another header will follow: any 1xx but 101.
+    interim: bool,
+}
+
+/// `HTTP/1.x CODE [reason]`. The space after the code may be missing where there is no reason, as several servers have
+/// it.
+fn status_line(line: &[u8]) -> Option<Status> {
     let rest = line.strip_prefix(b"HTTP/1.")?;
     let (&version, rest) = rest.split_first()?;
-    let (status, reason) = rest.strip_prefix(b" ")?.split_at_checked(3)?;
+    let (code, reason) = rest.strip_prefix(b" ")?.split_at_checked(3)?;
     let legal = matches!(version, b'0' | b'1')
-        && status.iter().all(u8::is_ascii_digit)
-        && matches!(status.first(), Some(b'1'..=b'9'))
+        && code.iter().all(u8::is_ascii_digit)
+        && matches!(code.first(), Some(b'1'..=b'9'))
         && (reason.is_empty() || reason.starts_with(b" "))
         && reason.iter().all(|&b| b == b'\t' || (b >= b' ' && b != 0x7f));
-    legal.then_some((version, status))
+    legal.then_some(Status { http10: version == b'0', interim: code.starts_with(b"1") && code != b"101" })
 }
 
 #[cfg(test)]
