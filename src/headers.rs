@@ -103,7 +103,10 @@ fn remove(headers: &mut HeaderMap, managed: &[HeaderName], drops: impl Fn(&str) 
 /// The fields that a `Connection` field names.
 fn named_fields(connection: &HeaderValue) -> impl Iterator<Item = HeaderName> {
     let names = connection.as_bytes().split(|&b| b == b',').map(<[u8]>::trim_ascii);
-    names.filter_map(|name| HeaderName::from_bytes(name).ok())
+    // Most name nothing but what goes anyway.
+    let telling =
+        names.filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.eq_ignore_ascii_case(b"close"));
+    telling.filter_map(|name| HeaderName::from_bytes(name).ok())
 }
 
 /// What a caller's request may not carry to any upstream: hop-by-hop fields, framing, and what says where it was.

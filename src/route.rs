@@ -1,7 +1,7 @@
 //! Stage 2: which upstream is meant? Exact names only, and nothing is forwarded that names none.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use http::header::HOST;
@@ -30,15 +30,29 @@ pub(crate) enum RouteError {
 /// Every way of naming an upstream, as a look-up.
 pub(crate) struct Routes {
     upstreams: Vec<Rc<Upstream>>,
-    names: HashMap<Box<str>, usize>,
+    names: Sorted<usize>,
     /// `None`: the host means more than one upstream, and so none.
-    hosts: HashMap<Box<str>, Option<usize>>,
+    hosts: Sorted<Option<usize>>,
     listeners: Vec<Door>,
+}
+
+/// Looked up by halving: for the few names of a config, that is quicker than hashing what a caller sent.
+struct Sorted<T>(Box<[(Box<str>, T)]>);
+
+impl<T> Sorted<T> {
+    fn new(entries: BTreeMap<Box<str>, T>) -> Self {
+        Self(entries.into_iter().collect())
+    }
+
+    fn get(&self, key: &str) -> Option<&T> {
+        let at = self.0.binary_search_by(|(entry, _)| (**entry).cmp(key)).ok()?;
+        self.0.get(at).map(|(_, value)| value)
+    }
 }
 
 /// What one listener answers to.
 struct Door {
-    own_names: HashSet<Box<str>>,
+    own_names: Box<[Box<str>]>,
     only: Option<usize>,
 }
 
@@ -62,7 +76,7 @@ pub(crate) struct Spoken {
 impl Routes {
     /// The look-ups for `upstreams`, which stand in the order of the config.
     pub(crate) fn new(config: &config::Config, upstreams: Vec<Rc<Upstream>>) -> Self {
-        let mut hosts = HashMap::new();
+        let mut hosts = BTreeMap::new();
         for (index, upstream) in config.upstreams.iter().enumerate() {
             let host: Box<str> = upstream.origin.host().to_string().into();
             hosts.entry(host).and_modify(|owner| *owner = None).or_insert(Some(index));
@@ -73,7 +87,7 @@ impl Routes {
         }
         let names = upstreams.iter().enumerate().map(|(index, upstream)| (upstream.name().into(), index)).collect();
         let listeners = config.listeners.iter().map(Door::new).collect();
-        Self { upstreams, names, hosts, listeners }
+        Self { upstreams, names: Sorted::new(names), hosts: Sorted::new(hosts), listeners }
     }
 
     /// Finds what the request means.
@@ -86,7 +100,7 @@ impl Routes {
         // RFC 9112 3.2: only HTTP/1.0 may leave Host out, and it then means whom it has reached.
         let host = authority.map(host_of).transpose()?;
         let (index, prefixed) = match &host {
-            Some(host) if !door.own_names.contains(&**host) => (self.find_host(door, host)?, false),
+            Some(host) if !door.own_names.iter().any(|name| **name == **host) => (self.find_host(door, host)?, false),
             _ => match door.only {
                 Some(only) => (only, false),
                 None => (self.find_name(first_segment(request.uri().path()))?, true),
@@ -114,12 +128,12 @@ impl Routes {
 
 impl Door {
     fn new(listener: &config::Listener) -> Self {
-        let mut own_names: HashSet<Box<str>> = ["localhost", "127.0.0.1", "[::1]"].map(Box::from).into();
+        let mut own_names: Vec<Box<str>> = ["localhost", "127.0.0.1", "[::1]"].map(Box::from).into();
         if let config::ListenAddress::Tcp(address) = &listener.address {
-            own_names.insert(Host::Address(address.ip()).to_string().into());
+            own_names.push(Host::Address(address.ip()).to_string().into());
         }
         own_names.extend(listener.names.iter().cloned());
-        Self { own_names, only: listener.upstream }
+        Self { own_names: own_names.into(), only: listener.upstream }
     }
 }
 

@@ -20,7 +20,7 @@ use super::visit::{Stage, Visit};
 use super::worker::Worker;
 use crate::error::ProxyError;
 use crate::proxy;
-use crate::wire::MAX_HEADER_FIELDS;
+use crate::wire::MAX_REQUEST_FIELDS;
 
 /// What hyper may hold of one direction: twice the largest header that the screen lets through.
 const MAX_BUFFER: usize = 128 * 1024;
@@ -51,37 +51,41 @@ enum Watched {
 pub(super) async fn serve(worker: Rc<Worker>, listener: usize, stream: Stream) {
     let socket = Rc::new(RefCell::new(CallerSocket::new(stream)));
     let registration = worker.register(&socket);
-    let visit = Visit::new(Rc::clone(&worker), listener);
-    let service_visit = Rc::clone(&visit);
-    let service = service_fn(move |request| {
-        let visit = Rc::clone(&service_visit);
-        async move { Ok::<_, Infallible>(proxy::handle(visit, request).await) }
-    });
-    let ending = {
-        let http = Builder::new()
-            .half_close(true)
-            .max_buf_size(MAX_BUFFER)
-            .max_headers(MAX_HEADER_FIELDS)
-            .serve_connection(TokioIo::new(CallerIo(Rc::clone(&socket))), service);
-        let mut http = pin!(http);
-        let mut watch = Watch::new(&visit, &socket);
-        let mut alarm = pin!(sleep_until(watch.first_alarm().into()));
-        loop {
-            tokio::select! {
-                biased;
-                outcome = http.as_mut() => break Ending::of(outcome, &visit, &socket),
-                watched = poll_fn(|cx| watch.poll(cx, alarm.as_mut())) => match watched {
-                    Watched::Drain => http.as_mut().graceful_shutdown(),
-                    Watched::Gone | Watched::Idle => break Ending::Close,
-                    Watched::SlowHeader => break Ending::Refuse(ProxyError::HeaderTimeout),
-                    Watched::Stalled => break Ending::Reset,
-                },
-            }
-        }
-    };
+    let visit = Visit::new(worker, listener);
+    let mut http = Builder::new();
+    http.half_close(true).max_buf_size(MAX_BUFFER);
+    let mut ending = serve_http(&http, &visit, &socket).await;
+    // A header of more fields than hyper has room for without being told. Few have; hyper begins anew with room for all.
+    if matches!(ending, Ending::Close | Ending::Linger | Ending::Refuse(_)) && socket.borrow_mut().make_room() {
+        http.max_headers(MAX_REQUEST_FIELDS);
+        ending = serve_http(&http, &visit, &socket).await;
+    }
     drop(registration);
     if let Some(socket) = Rc::into_inner(socket) {
         end(ending, socket.into_inner()).await;
+    }
+}
+
+/// Lets hyper work on the socket until it is done, or there is a reason to stop it.
+async fn serve_http(http: &Builder, visit: &Rc<Visit>, socket: &Rc<RefCell<CallerSocket>>) -> Ending {
+    let service = service_fn(|request| {
+        let visit = Rc::clone(visit);
+        async move { Ok::<_, Infallible>(proxy::handle(visit, request).await) }
+    });
+    let mut http = pin!(http.serve_connection(TokioIo::new(CallerIo(Rc::clone(socket))), service));
+    let mut watch = Watch::new(visit, socket);
+    let mut alarm = pin!(sleep_until(watch.first_alarm().into()));
+    loop {
+        tokio::select! {
+            biased;
+            outcome = http.as_mut() => return Ending::of(outcome, visit, socket),
+            watched = poll_fn(|cx| watch.poll(cx, alarm.as_mut())) => match watched {
+                Watched::Drain => http.as_mut().graceful_shutdown(),
+                Watched::Gone | Watched::Idle => return Ending::Close,
+                Watched::SlowHeader => return Ending::Refuse(ProxyError::HeaderTimeout),
+                Watched::Stalled => return Ending::Reset,
+            },
+        }
     }
 }
 

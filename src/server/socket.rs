@@ -40,6 +40,16 @@ impl CallerSocket {
         self.screen.fault()
     }
 
+    /// Whether a request waits for which hyper must make room; it is let through now.
+    pub(super) fn make_room(&mut self) -> bool {
+        let waits = self.screen.fault() == Some(Malformed::ManyFields);
+        if waits {
+            self.screen.framing().make_room();
+            self.screen.resume();
+        }
+        waits
+    }
+
     /// Whether the caller stopped (or broke the rules) between two requests, rather than inside one.
     pub(super) fn between_requests(&mut self) -> bool {
         self.screen.framing().between_requests()

@@ -15,7 +15,6 @@ use super::body::RequestBody;
 use super::connect::{ConnectError, Dialer};
 use super::socket::{UpstreamIo, UpstreamSocket};
 use crate::server;
-use crate::wire::MAX_HEADER_FIELDS;
 
 /// What hyper may hold of one direction: twice the largest header that the screen lets through.
 pub(crate) const MAX_BUFFER: usize = 128 * 1024;
@@ -47,7 +46,6 @@ impl Connection {
         let io = TokioIo::new(UpstreamIo(Rc::clone(&socket)));
         let (sender, connection) = Builder::new()
             .max_buf_size(MAX_BUFFER)
-            .max_headers(MAX_HEADER_FIELDS)
             .handshake(io)
             .await
             .map_err(|error| ConnectError::Terminated(std::io::Error::other(error)))?;

@@ -2,7 +2,7 @@
 //!
 //! Each byte of a header is looked at once, by [`Block`]; a line whose end has not come is begun again when it has.
 
-use super::{MAX_HEADER_BYTES, MAX_HEADER_FIELDS, Malformed};
+use super::{MAX_HEADER_BYTES, MAX_REQUEST_FIELDS, Malformed};
 
 /// How a message says that its body is framed.
 #[derive(Clone, Copy, Default)]
@@ -13,17 +13,21 @@ pub(super) struct FramingFields {
 }
 
 /// A block of lines that ends with an empty one: a header, or the trailers of a chunked body.
-#[derive(Default)]
 pub(super) struct Block {
     /// So many bytes hold whole lines that were read.
     read: usize,
     /// So many bytes hold no further line end.
     scanned: usize,
     fields: usize,
+    max_fields: usize,
     pub(super) framing: FramingFields,
 }
 
 impl Block {
+    pub(super) fn new(max_fields: usize) -> Self {
+        Self { read: 0, scanned: 0, fields: 0, max_fields, framing: FramingFields::default() }
+    }
+
     /// The next line, without its CRLF, if all of it has come; the first line of a header is not a field.
     pub(super) fn line<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
         if !self.has_line(bytes)? {
@@ -46,8 +50,9 @@ impl Block {
                 return Ok(Some(self.read));
             }
             self.fields += 1;
-            if self.fields > MAX_HEADER_FIELDS {
-                return Err(Malformed::TooManyFields);
+            if self.fields > self.max_fields {
+                let roomy = self.max_fields >= MAX_REQUEST_FIELDS;
+                return Err(if roomy { Malformed::TooManyFields } else { Malformed::ManyFields });
             }
             let (name, value, length) = field_line(rest)?;
             self.framing.note(name, value)?;

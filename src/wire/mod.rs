@@ -15,8 +15,10 @@ pub(crate) use self::tcp::Tcp;
 
 /// A header block, or the trailers of a message, may not be larger.
 pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;
-/// Nor have more fields.
-pub(crate) const MAX_HEADER_FIELDS: usize = 128;
+/// Nor have more fields: a request,
+pub(crate) const MAX_REQUEST_FIELDS: usize = 128;
+/// or a response, or any message that hyper reads without being told to make room first.
+pub(crate) const USUAL_FIELDS: usize = 100;
 
 /// What is wrong with a message. The texts are public: they say which rule, never what was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,4 +51,7 @@ pub(crate) enum Malformed {
     HeaderTooLarge,
     #[error("the header has more than 128 fields")]
     TooManyFields,
+    /// Not a fault: hyper must make room before it can read this one.
+    #[error("the header has more than 100 fields")]
+    ManyFields,
 }

@@ -1,7 +1,7 @@
 //! The framing of requests, as the caller sends them.
 
 use super::fields::{Block, FramingFields, TARGET, class, is_token, split_line};
-use super::{Framing, MAX_HEADER_BYTES, Malformed};
+use super::{Framing, MAX_HEADER_BYTES, MAX_REQUEST_FIELDS, Malformed, USUAL_FIELDS};
 
 /// A chunk's size line may not be longer. Extensions are checked, and go no further than hyper.
 const MAX_CHUNK_LINE: usize = 4096;
@@ -13,6 +13,7 @@ pub(crate) struct RequestFraming {
     block: Block,
     /// The header's request line, once it has come.
     version: Option<Version>,
+    max_fields: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,14 @@ enum State {
 
 impl RequestFraming {
     pub(crate) fn new() -> Self {
-        Self { state: State::Header, block: Block::default(), version: None }
+        Self { state: State::Header, block: Block::new(USUAL_FIELDS), version: None, max_fields: USUAL_FIELDS }
+    }
+
+    /// Lets headers have as many fields as a request may, from the one on that was held back for having many.
+    pub(crate) fn make_room(&mut self) {
+        self.max_fields = MAX_REQUEST_FIELDS;
+        self.block = Block::new(MAX_REQUEST_FIELDS);
+        self.version = None;
     }
 
     /// Whether the last admitted byte ended a request (or there was none yet).
@@ -82,7 +90,11 @@ impl RequestFraming {
                 Ok((length > 0).then_some(length))
             }
             State::Trailers => {
-                let end = self.block.fields(bytes)?;
+                // No room can be made in the middle of a message.
+                let end = self.block.fields(bytes).map_err(|fault| match fault {
+                    Malformed::ManyFields => Malformed::TooManyFields,
+                    fault => fault,
+                })?;
                 if end.is_some() {
                     self.state = State::Header;
                 }
@@ -103,7 +115,7 @@ impl Framing for RequestFraming {
             match self.step(rest) {
                 Ok(Some(length)) => {
                     admitted += length;
-                    self.block = Block::default();
+                    self.block = Block::new(self.max_fields);
                     self.version = None;
                 }
                 Ok(None) => return (admitted, None),
@@ -317,7 +329,14 @@ mod tests {
         assert_eq!(fault(long.as_bytes()), Some(Malformed::HeaderTooLarge));
         assert_eq!(fault(&vec![b'a'; 65_537]), Some(Malformed::HeaderTooLarge));
         let with = |count| format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: y\r\n".repeat(count));
-        assert_eq!(fault(with(127).as_bytes()), None);
-        assert_eq!(fault(with(128).as_bytes()), Some(Malformed::TooManyFields));
+        assert_eq!(fault(with(99).as_bytes()), None);
+        assert_eq!(fault(with(100).as_bytes()), Some(Malformed::ManyFields));
+        let roomy_fault = |request: &str| {
+            let mut framing = RequestFraming::new();
+            framing.make_room();
+            framing.admit(request.as_bytes()).1
+        };
+        assert_eq!(roomy_fault(&with(127)), None);
+        assert_eq!(roomy_fault(&with(128)), Some(Malformed::TooManyFields));
     }
 }

@@ -2,7 +2,7 @@
 //! where the body ends, and sidekey frames it anew.
 
 use super::fields::Block;
-use super::{Framing, Malformed};
+use super::{Framing, Malformed, USUAL_FIELDS};
 
 /// So many interim responses are waited through for one request.
 const MAX_INTERIM: usize = 16;
@@ -19,7 +19,7 @@ pub(crate) struct ResponseFraming {
 
 impl ResponseFraming {
     pub(crate) fn new() -> Self {
-        Self { in_header: false, interim: 0, block: Block::default(), status: None }
+        Self { in_header: false, interim: 0, block: Block::new(USUAL_FIELDS), status: None }
     }
 
     /// A request is about to leave: the next bytes are a header.

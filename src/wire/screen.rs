@@ -46,6 +46,12 @@ impl<F: Framing> Screen<F> {
         self.fault
     }
 
+    /// Goes on after a fault that was none: what was held back is looked at again.
+    pub(crate) fn resume(&mut self) {
+        self.fault = None;
+        self.admit_held();
+    }
+
     /// Whether the other side will send nothing more.
     pub(crate) fn ended(&self) -> bool {
         self.ended
@@ -110,9 +116,7 @@ impl<F: Framing> Screen<F> {
         let (admitted, fault) = self.framing.admit(fresh);
         self.fault = fault;
         if admitted < fresh.len() {
-            if fault.is_none() {
-                self.held.extend_from_slice(fresh.get(admitted..).unwrap_or_default());
-            }
+            self.held.extend_from_slice(fresh.get(admitted..).unwrap_or_default());
             buffer.set_filled(before + admitted);
         }
         Poll::Ready(Ok(admitted > 0))
@@ -127,13 +131,14 @@ impl<F: Framing> Screen<F> {
             return Poll::Ready(Ok(()));
         }
         self.held.extend_from_slice(buffer.filled());
+        self.admit_held();
+        Poll::Ready(Ok(()))
+    }
+
+    fn admit_held(&mut self) {
         let (admitted, fault) = self.framing.admit(self.held.get(self.admitted..).unwrap_or_default());
         self.admitted += admitted;
         self.fault = fault;
-        if fault.is_some() {
-            self.held.truncate(self.admitted);
-        }
-        Poll::Ready(Ok(()))
     }
 
     fn deliver(&mut self, buffer: &mut ReadBuf<'_>) {
