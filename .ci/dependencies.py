@@ -36,6 +36,9 @@ def main():
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         print("in two versions:", ", ".join(twice))
+    # Or fuzzing would change it.
+    if subprocess.run(["cargo", "tree", "--locked", "--manifest-path=fuzz/Cargo.toml"], capture_output=True).returncode:
+        faults.append("`fuzz/Cargo.lock` is older than `Cargo.toml`: run `cargo update -w --manifest-path fuzz/Cargo.toml`")
     for fault in faults:
         print("error:", fault)
     sys.exit(1 if faults else 0)
