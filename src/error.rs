@@ -3,11 +3,11 @@
 
 use std::error::Error;
 use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use uuid::Uuid;
 
 use crate::credential::{AuthorizeError, PlaceError};
 use crate::policy::PolicyError;
@@ -50,7 +50,7 @@ impl ProxyError {
     /// The answer, and the id that finds it in the log.
     pub(crate) fn to_response(&self) -> (Response<Bytes>, String) {
         let problem = self.problem();
-        let request_id = Uuid::now_v7().to_string();
+        let request_id = request_id();
         let mut response = Response::new(problem.body(&request_id));
         *response.status_mut() = problem.status;
         let headers = response.headers_mut();
@@ -100,6 +100,16 @@ impl ProxyError {
             Self::Send(error) => send(error),
         }
     }
+}
+
+/// A UUIDv7 (RFC 9562 5.7). Not `Uuid::now_v7`, which panics where the system has no source of randomness; an id that
+/// is not random would still find its log line.
+fn request_id() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut random = [0; 10];
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    let millis = u64::try_from(now.as_millis()).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
 }
 
 impl Problem {

@@ -59,7 +59,8 @@ pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant) -> Outgoing {
 
 /// Takes off the upstream's answer what was only for sidekey, and keeps its redirects on sidekey.
 pub(crate) fn clean(headers: &mut HeaderMap, upstream: &Upstream, spoken: &Spoken) {
-    remove(headers, &[], is_hop_by_hop);
+    // By `Proxy-Status` a caller tells sidekey's answers from the upstream's.
+    remove(headers, &[], |name| is_hop_by_hop(name) || name == "proxy-status");
     if let Some(location) = headers.get(LOCATION)
         && let Some(rewritten) = rewrite_location(location, upstream, spoken)
     {

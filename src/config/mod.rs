@@ -1,4 +1,4 @@
-//! The config, parsed and right: a [`Config`] that exists can be served. [`file`] reads it from TOML through the cursor
+//! The config, parsed and right: a [`Config`] that exists can be served. [`mod@file`] reads it from TOML through the cursor
 //! of [`read`], [`preset`] knows the vendors, [`error`] says everything that is wrong, and never a value.
 
 pub(crate) mod error;

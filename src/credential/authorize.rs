@@ -10,9 +10,9 @@ use crate::policy::Grant;
 use crate::route::Target;
 use crate::upstream::{CollectError, Exchange, RequestBody};
 
-/// A request with its credential on, which only [`send`](crate::upstream::send) takes. Nothing can change it any more.
+/// A request with its credential on, which is all that can be sent. Nothing can change it any more.
 ///
-/// It is made of a [`Grant`](crate::Grant) alone:
+/// It is made of a `Grant` alone:
 ///
 /// ```compile_fail,E0451
 /// fn forge(authorized: sidekey::Authorized) -> sidekey::Authorized {

@@ -32,6 +32,11 @@ pub fn start_to(output: impl io::Write + Send + 'static, format: LogFormat) -> L
         .finish();
     // Only a second call fails, and then the first one's output stays.
     let _ = subscriber.try_init();
+    std::panic::set_hook(Box::new(|panic| {
+        // Where, and not what: a payload may hold anything.
+        let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line())).unwrap_or_default();
+        tracing::error!(target: "server", place, "panicked: a defect, please report it");
+    }));
     sink
 }
 
