@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::credential::{AuthorizeError, PlaceError};
@@ -62,6 +62,9 @@ impl ProxyError {
                 headers.insert(name, value);
             }
         }
+        if problem.ends_connection() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if problem.status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
@@ -113,6 +116,18 @@ fn request_id() -> String {
 }
 
 impl Problem {
+    /// Whether it is in doubt where the caller's next request would begin.
+    fn ends_connection(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::BAD_REQUEST
+                | StatusCode::REQUEST_TIMEOUT
+                | StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+                | StatusCode::HTTP_VERSION_NOT_SUPPORTED
+        )
+    }
+
     fn body(&self, request_id: &str) -> Bytes {
         let Self { status, slug, title, detail, .. } = self;
         let status = status.as_u16();

@@ -6,6 +6,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::file::parse_with;
 use crate::secret::source::{Reference, Source};
+use crate::wire::Framing;
+use crate::wire::request::RequestFraming;
 
 /// What stands for every value in the corpus. It may reach no message.
 pub const CANARY: &str = "canary";
@@ -45,11 +47,37 @@ fn shows_canary(value: &DeValue<'_>) -> bool {
     }
 }
 
+/// Reads a stream of requests, whole and cut in two at each of its bytes (as far as there are few): the same must be let
+/// through, and the same refused, however the bytes arrive.
+#[expect(clippy::panic, reason = "a panic is how a fuzz target says that something is wrong")]
+pub fn requests(data: &[u8]) {
+    let whole = RequestFraming::new().admit(data);
+    for cut in 0..data.len().min(512) {
+        let mut framing = RequestFraming::new();
+        let first = framing.admit(data.get(..cut).unwrap_or_default());
+        let rest = framing.admit(data.get(first.0..).unwrap_or_default());
+        let in_pieces = if first.1.is_some() { first } else { (first.0 + rest.0, rest.1) };
+        if in_pieces != whole {
+            panic!("cut at {cut}, {in_pieces:?} is let through instead of {whole:?}");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::config;
+    use super::{config, requests};
+
+    #[test]
+    fn the_requests_corpus_is_read_alike_however_it_is_cut() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/requests");
+        let seeds: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(seeds.len() >= 8);
+        for seed in seeds {
+            requests(&std::fs::read(seed).unwrap());
+        }
+    }
 
     /// Each seed whole, and cut off before, or without, each character that gives it its structure.
     #[test]

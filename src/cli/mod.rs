@@ -51,7 +51,7 @@ pub enum Command {
 #[derive(Args)]
 pub struct ConfigFlag {
     /// The config file [default: ./sidekey.toml, else /etc/sidekey/sidekey.toml]
-    #[arg(long, short, value_name = "FILE", env = "SIDEKEY_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "SIDEKEY_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
 }
 

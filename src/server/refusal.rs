@@ -22,7 +22,7 @@ pub(super) fn render(error: &ProxyError) -> Bytes {
     }
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());
     let length = response.body().len();
-    wire.put_slice(format!("date: {date}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n").as_bytes());
+    wire.put_slice(format!("date: {date}\r\ncontent-length: {length}\r\n\r\n").as_bytes());
     wire.put_slice(response.body());
     wire.freeze()
 }
