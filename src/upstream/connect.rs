@@ -66,10 +66,10 @@ impl Dialer {
             .map_err(classify_connect)?;
         // Requests leave when they are written: a delay would wait for an acknowledgement that is not coming.
         let _ = tcp.set_nodelay(true);
-        let tcp = Tcp::new(tcp);
         match &self.tls {
-            None => Ok(Either::Left(tcp)),
+            None => Ok(Either::Left(Tcp::new(tcp))),
             Some(client) => {
+                let tcp = Tcp::reading_ahead(tcp);
                 let handshake = TlsConnector::from(client.config.clone()).connect(client.server_name.clone(), tcp);
                 let stream = timeout(self.timeouts.tls, handshake)
                     .await

@@ -42,7 +42,7 @@ impl UpstreamSocket {
             Either::Right(stream) => stream.get_ref().0,
         };
         let peeked = SockRef::from(tcp.stream()).peek(&mut [MaybeUninit::uninit()]);
-        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        tcp.is_drained() && matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 

@@ -1,6 +1,6 @@
-//! A TCP socket that writes in as few and as cheap system calls as it can.
+//! A TCP socket that reads and writes in as few and as cheap system calls as it can.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,33 +11,97 @@ use tokio::net::TcpStream;
 /// Pieces that are together no longer than this are copied into one: the copy costs less than a vectored call.
 const GATHER: usize = 4096;
 
+/// As much is read at once where little is asked for: rustls asks for 4 KiB at a time, a quarter of a record.
+const AHEAD: usize = 64 * 1024;
+
 thread_local! {
+    /// Where the next socket reads ahead to. One worker rarely needs a second: what is read is used up at once.
+    static SPARE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
     /// Room for the pieces of one write: a worker writes on one socket at a time.
     static GATHERED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A TCP socket. One piece goes out by send(2), which is cheaper than writev(2) for the same bytes.
-pub(crate) struct Tcp(TcpStream);
+pub(crate) struct Tcp {
+    stream: TcpStream,
+    ahead: Option<Ahead>,
+}
+
+/// What was read and not asked for yet.
+#[derive(Default)]
+struct Ahead {
+    /// Held only while there is something in it.
+    space: Option<Box<[u8]>>,
+    start: usize,
+    end: usize,
+}
 
 impl Tcp {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self(stream)
+        Self { stream, ahead: None }
+    }
+
+    /// For a reader that asks for less than there is.
+    pub(crate) fn reading_ahead(stream: TcpStream) -> Self {
+        Self { stream, ahead: Some(Ahead::default()) }
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
-        &self.0
+        &self.stream
+    }
+
+    /// Whether everything that was read has been asked for.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.ahead.as_ref().is_none_or(|ahead| ahead.space.is_none())
+    }
+}
+
+impl Ahead {
+    fn poll_read(
+        &mut self,
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.space.is_none() {
+            let mut space = SPARE.take().unwrap_or_else(|| vec![0; AHEAD].into_boxed_slice());
+            let mut fresh = ReadBuf::new(&mut space);
+            let read = Pin::new(stream).poll_read(cx, &mut fresh);
+            (self.start, self.end) = (0, fresh.filled().len());
+            self.space = Some(space);
+            if !matches!(read, Poll::Ready(Ok(()))) {
+                self.recycle();
+                return read;
+            }
+        }
+        let waiting = self.space.as_ref().and_then(|space| space.get(self.start..self.end)).unwrap_or_default();
+        let length = waiting.len().min(buffer.remaining());
+        buffer.put_slice(waiting.get(..length).unwrap_or_default());
+        self.start += length;
+        if self.start == self.end {
+            self.recycle();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn recycle(&mut self) {
+        SPARE.set(self.space.take());
     }
 }
 
 impl AsyncRead for Tcp {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_read(cx, buffer)
+        let Self { stream, ahead } = self.get_mut();
+        match ahead {
+            Some(ahead) => ahead.poll_read(stream, cx, buffer),
+            None => Pin::new(stream).poll_read(cx, buffer),
+        }
     }
 }
 
 impl AsyncWrite for Tcp {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().0).poll_write(cx, bytes)
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -45,7 +109,7 @@ impl AsyncWrite for Tcp {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.get_mut().0);
+        let stream = Pin::new(&mut self.get_mut().stream);
         if let [slice] = slices {
             return stream.poll_write(cx, slice);
         }
@@ -68,6 +132,6 @@ impl AsyncWrite for Tcp {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_shutdown(cx)
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
