@@ -76,7 +76,7 @@ impl Body for AnswerBody {
                 self.record.received(frame.data_ref().map_or(0, Bytes::len));
                 self.note_end();
             }
-            Poll::Ready(Some(Err(_))) => {}
+            Poll::Ready(Some(Err(_))) => self.visit.break_answer(),
         }
         polled
     }

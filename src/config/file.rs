@@ -59,19 +59,26 @@ pub(crate) fn parse_with(path: &Path, text: &str, source: Source<'_>) -> Result<
 /// With problems noted, the result is only what could be read.
 fn read_config(table: &mut Table<'_>) -> Config {
     let server = table.section("server", read_server);
-    let mut listeners = table.section("listen", listen::read_all);
-    let mut upstreams = table.section("upstream", upstream::read_all);
+    let listeners = table.section("listen", listen::read_all);
+    let upstreams = table.section("upstream", upstream::read_all);
     let reader = table.reader();
     if upstreams.names.is_empty() {
         let fault = Fault::new("there is no upstream, so nothing to be a proxy for");
         reader.refuse_file(fault.hint("add `[upstream.NAME]` with a `preset` or `url`, and `auth`"));
     }
-    names::check(reader, &mut listeners, &mut upstreams);
-    let mut listeners: Vec<Listener> = listeners.into_iter().map(|written| written.listener).collect();
+    names::check(reader, &listeners, &upstreams);
+    let upstreams = upstreams.read;
+    let position = |name: &str| upstreams.iter().position(|upstream| *upstream.name == *name);
+    let mut listeners: Vec<Listener> = listeners
+        .into_iter()
+        .filter_map(|written| {
+            let upstream = written.upstream.as_ref().and_then(|name| position(name.value));
+            written.into_listener(upstream)
+        })
+        .collect();
     if listeners.is_empty() {
         listeners.push(default_listener());
     }
-    let upstreams = upstreams.read.into_iter().map(|written| written.upstream).collect();
     Config { server, listeners, upstreams, warnings: reader.take_warnings() }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::error::Fault;
-use super::read::{At, Place, Table};
+use super::read::{At, Table};
 use super::{ListenAddress, Listener, names};
 use crate::upstream::Host;
 
@@ -12,11 +12,20 @@ const SOCKET_MODE: u32 = 0o600;
 /// The longest path that the operating systems' `sockaddr_un` holds, besides its final NUL.
 const MAX_SOCKET_PATH: usize = 107;
 
-/// A listener whose upstream is still a name.
+/// A listener, as far as it could be read, and where what it says of others stands.
 pub(super) struct ListenerFile<'a> {
-    pub(super) listener: Listener,
-    pub(super) address: Place,
+    pub(super) name: &'a str,
+    pub(super) address: Option<At<ListenAddress>>,
+    pub(super) names: Vec<Box<str>>,
     pub(super) upstream: Option<At<&'a str>>,
+}
+
+impl ListenerFile<'_> {
+    /// The listener, which serves the upstream at `upstream` alone, if it names one.
+    pub(super) fn into_listener(self, upstream: Option<usize>) -> Option<Listener> {
+        let Self { name, address, names, .. } = self;
+        Some(Listener { name: name.into(), address: address?.value, names, upstream })
+    }
 }
 
 pub(super) fn read_all<'a>(table: &mut Table<'a>) -> Vec<ListenerFile<'a>> {
@@ -26,20 +35,17 @@ pub(super) fn read_all<'a>(table: &mut Table<'a>) -> Vec<ListenerFile<'a>> {
 fn read<'a>(name: &At<&'a str>, table: &mut Table<'a>) -> Option<ListenerFile<'a>> {
     names::check_label(table, name);
     let mode = table.parsed("mode", "a mode in quotes, such as `\"0660\"`", parse_mode);
-    let names = names::read_hosts(table, "names");
+    let names = names::read_hosts(table, "names").into_iter().map(|name| name.value).collect();
     let upstream = table.text("upstream", "the name of an upstream");
-    let address = read_address(table);
-    let At { value: mut address, place } = address?;
-    match (&mut address, mode) {
-        (ListenAddress::Unix { mode, .. }, Some(written)) => *mode = written.value,
-        (ListenAddress::Tcp(_), Some(written)) => {
+    let mut address = read_address(table);
+    match (address.as_mut().map(|address| &mut address.value), mode) {
+        (Some(ListenAddress::Unix { mode, .. }), Some(written)) => *mode = written.value,
+        (Some(ListenAddress::Tcp(_)), Some(written)) => {
             table.refuse(&written.place, "only a `unix:` socket has a mode");
         }
-        (_, None) => {}
+        (None, _) | (_, None) => {}
     }
-    let names = names.into_iter().map(|name| name.value).collect();
-    let listener = Listener { name: name.value.into(), address, names, upstream: None };
-    Some(ListenerFile { listener, address: place, upstream })
+    Some(ListenerFile { name: name.value, address, names, upstream })
 }
 
 fn read_address(table: &mut Table<'_>) -> Option<At<ListenAddress>> {

@@ -95,6 +95,17 @@ pub(crate) enum ListenAddress {
     },
 }
 
+impl ListenAddress {
+    /// Whether both cannot be bound at once.
+    fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(a), Self::Tcp(b)) => a == b,
+            (Self::Unix { path: a, .. }, Self::Unix { path: b, .. }) => a == b,
+            (Self::Tcp(_), Self::Unix { .. }) | (Self::Unix { .. }, Self::Tcp(_)) => false,
+        }
+    }
+}
+
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

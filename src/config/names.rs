@@ -38,11 +38,9 @@ pub(super) fn read_hosts(table: &mut Table<'_>, key: &'static str) -> Vec<HostNa
     hosts
 }
 
-/// What listeners and upstreams say of each other: resolves each listener's upstream, and refuses what is ambiguous.
-pub(super) fn check(reader: &Reader<'_>, listeners: &mut [ListenerFile<'_>], upstreams: &mut UpstreamsFile<'_>) {
-    for written in &mut *listeners {
-        let Some(At { value: name, place }) = &written.upstream else { continue };
-        written.listener.upstream = upstreams.read.iter().position(|known| *known.upstream.name == **name);
+/// Refuses what listeners and upstreams say of each other where it is wrong or ambiguous, whatever else is wrong.
+pub(super) fn check(reader: &Reader<'_>, listeners: &[ListenerFile<'_>], upstreams: &UpstreamsFile<'_>) {
+    for At { value: name, place } in listeners.iter().filter_map(|written| written.upstream.as_ref()) {
         if !upstreams.names.contains(name) {
             let fault = Fault::new("there is no upstream of this name");
             reader.refuse(place, fault.suggest_or_list(name, upstreams.names.iter().copied()));
@@ -54,28 +52,24 @@ pub(super) fn check(reader: &Reader<'_>, listeners: &mut [ListenerFile<'_>], ups
 
 /// Refuses a second listener at one address. Port 0 is a new port each time.
 fn check_addresses(reader: &Reader<'_>, listeners: &[ListenerFile<'_>]) {
-    for (index, written) in listeners.iter().enumerate() {
-        let same = |other: &&ListenerFile<'_>| match (&other.listener.address, &written.listener.address) {
-            (ListenAddress::Tcp(a), ListenAddress::Tcp(b)) => a == b && a.port() != 0,
-            (ListenAddress::Unix { path: a, .. }, ListenAddress::Unix { path: b, .. }) => a == b,
-            (ListenAddress::Tcp(_), ListenAddress::Unix { .. })
-            | (ListenAddress::Unix { .. }, ListenAddress::Tcp(_)) => false,
-        };
-        if let Some(first) = listeners.iter().take(index).find(same) {
-            reader.refuse(
-                &written.address,
-                Fault::new(format!("`listen.{}` has this address already", first.listener.name)),
-            );
+    let mut taken: Vec<(&ListenAddress, &str)> = Vec::new();
+    for written in listeners {
+        let Some(At { value: address, place }) = &written.address else { continue };
+        if matches!(address, ListenAddress::Tcp(address) if address.port() == 0) {
+            continue;
         }
+        if let Some((_, first)) = taken.iter().find(|(known, _)| known.is_same_place(address)) {
+            reader.refuse(place, Fault::new(format!("`listen.{first}` has this address already")));
+        }
+        taken.push((address, written.name));
     }
 }
 
 /// Refuses a host that means two things. A host that only URLs share is none of these: it then means no upstream.
 fn check_hosts(reader: &Reader<'_>, listeners: &[ListenerFile<'_>], upstreams: &UpstreamsFile<'_>) {
     let mut taken: Vec<(&str, &str)> = Vec::new();
-    for written in &upstreams.read {
-        let own_name = &*written.upstream.name;
-        for At { value: host, place } in &written.hosts {
+    for (own_name, hosts) in &upstreams.hosts {
+        for At { value: host, place } in hosts {
             if let Some((_, first)) = taken.iter().find(|(known, _)| *known == &**host) {
                 refuse_second(reader, place, first, own_name);
             } else if means_a_listener(host, listeners) {
@@ -100,14 +94,12 @@ fn refuse_second(reader: &Reader<'_>, place: &Place, first: &str, own_name: &str
 }
 
 fn means_a_listener(host: &str, listeners: &[ListenerFile<'_>]) -> bool {
-    let is_address = |written: &ListenerFile<'_>| match &written.listener.address {
-        ListenAddress::Tcp(address) => *host == Host::Address(address.ip()).to_string(),
-        ListenAddress::Unix { .. } => false,
+    let is_address = |written: &ListenerFile<'_>| match written.address.as_ref().map(|address| &address.value) {
+        Some(ListenAddress::Tcp(address)) => *host == Host::Address(address.ip()).to_string(),
+        Some(ListenAddress::Unix { .. }) | None => false,
     };
     matches!(host, "localhost" | "127.0.0.1" | "[::1]")
-        || listeners
-            .iter()
-            .any(|written| is_address(written) || written.listener.names.iter().any(|name| **name == *host))
+        || listeners.iter().any(|written| is_address(written) || written.names.iter().any(|name| **name == *host))
 }
 
 /// `NAME.localhost` means the upstream NAME, and so no other.

@@ -24,34 +24,33 @@ const MAX_IDLE: usize = 65_536;
 /// All upstreams of a file.
 pub(super) struct UpstreamsFile<'a> {
     /// Those that could be read.
-    pub(super) read: Vec<UpstreamFile>,
+    pub(super) read: Vec<Upstream>,
+    /// The `hosts` of all, under their upstream's name.
+    pub(super) hosts: Vec<(&'a str, Vec<HostName>)>,
     /// The names of all.
     pub(super) names: Vec<&'a str>,
 }
 
-/// An upstream, and where its hosts stand.
-pub(super) struct UpstreamFile {
-    pub(super) upstream: Upstream,
-    pub(super) hosts: Vec<HostName>,
-}
-
 pub(super) fn read_all<'a>(table: &mut Table<'a>) -> UpstreamsFile<'a> {
     let mut names = Vec::new();
+    let mut hosts = Vec::new();
     let read = table.each(|name, table| {
+        let own_hosts = names::read_hosts(table, "hosts");
+        let upstream = read(name, &own_hosts, table);
         names.push(name.value);
-        read(name, table)
+        hosts.push((name.value, own_hosts));
+        upstream
     });
-    UpstreamsFile { read, names }
+    UpstreamsFile { read, hosts, names }
 }
 
-fn read(name: &At<&str>, table: &mut Table<'_>) -> Option<UpstreamFile> {
+fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Upstream> {
     names::check_label(table, name);
     let preset = table.parsed("preset", "the name of a preset", |text| {
         preset::find(text).ok_or_else(|| Fault::new("unknown preset").suggest_or_list(text, preset::names()))
     });
     let preset = preset.map(|preset| preset.value);
     let origin = read_origin(table, preset);
-    let hosts = names::read_hosts(table, "hosts");
     let credential = read_credential(table, preset);
     let tls = table.optional_section("tls", |table| At { value: tls::read(table), place: table.place.clone() });
     let timeouts = table.section("timeouts", read_timeouts);
@@ -60,7 +59,7 @@ fn read(name: &At<&str>, table: &mut Table<'_>) -> Option<UpstreamFile> {
     if let Some(tls) = tls.as_ref().filter(|_| !origin.tls()) {
         table.refuse(&tls.place, "an `http://` URL has no TLS");
     }
-    let upstream = Upstream {
+    Some(Upstream {
         name: name.value.into(),
         preset,
         origin,
@@ -70,8 +69,7 @@ fn read(name: &At<&str>, table: &mut Table<'_>) -> Option<UpstreamFile> {
         tls: tls.map(|tls| tls.value).unwrap_or_default(),
         timeouts,
         pool,
-    };
-    Some(UpstreamFile { upstream, hosts })
+    })
 }
 
 /// `url`, or the preset's origin.

@@ -105,9 +105,9 @@ impl Ending {
         let mut socket = socket.borrow_mut();
         let between_requests = socket.between_requests();
         match (outcome, socket.fault()) {
-            (Err(_), _) if visit.stage() == Stage::Idle || visit.takes_interim() => Self::Close,
             // HTTP/1.0 reads until the end, whatever ends it.
-            (Err(_), _) => Self::Reset,
+            (Err(_), _) if visit.answer_is_broken() && !visit.takes_interim() => Self::Reset,
+            (Err(_), _) => Self::Close,
             (Ok(()), Some(fault)) if between_requests => Self::Refuse(ProxyError::Malformed(fault)),
             (Ok(()), Some(_)) => Self::Linger,
             (Ok(()), None) if between_requests || socket.caller_closed() => Self::Close,

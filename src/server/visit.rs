@@ -19,6 +19,8 @@ pub(crate) struct Visit {
     /// Until when the answer waits for the upstream to send more.
     waiting_until: Cell<Option<Instant>>,
     idle_since: Cell<Instant>,
+    /// Whether the last answer broke off.
+    broken: Cell<bool>,
 }
 
 /// Where the connection's request is.
@@ -41,6 +43,7 @@ impl Visit {
             interim: Cell::new(false),
             waiting_until: Cell::new(None),
             idle_since: Cell::new(Instant::now()),
+            broken: Cell::new(false),
         })
     }
 
@@ -63,6 +66,11 @@ impl Visit {
         self.stage.set(Stage::Answered);
     }
 
+    /// Its answer broke off: what went out must not look whole.
+    pub(crate) fn break_answer(&self) {
+        self.broken.set(true);
+    }
+
     /// Its answer has gone out, or never will.
     pub(crate) fn end(&self) {
         self.stage.set(Stage::Idle);
@@ -80,6 +88,10 @@ impl Visit {
     /// The upstream has sent more.
     pub(crate) fn stop_waiting(&self) {
         self.waiting_until.set(None);
+    }
+
+    pub(super) fn answer_is_broken(&self) -> bool {
+        self.broken.get()
     }
 
     pub(super) fn worker(&self) -> &Rc<Worker> {

@@ -152,8 +152,8 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 const NAME: u8 = 1;
 /// May stand in a field's value (RFC 9110 5.5).
 const VALUE: u8 = 2;
-/// May stand in a request target. What RFC 3986 allows in a path and query, and `"`, `{`, `|`, `}`, which common
-/// clients send as they are. No `#`: a fragment is never sent.
+/// May stand in a request target. What RFC 3986 allows in a path and query, and `"`, `{`, `|`, `}`, which common clients
+/// send as they are. No `#`: a fragment is never sent.
 pub(super) const TARGET: u8 = 4;
 
 /// What a byte may be part of.

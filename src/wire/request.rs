@@ -1,10 +1,15 @@
 //! The framing of requests, as the caller sends them.
 
+use http::uri::{Scheme, Uri};
+
 use super::fields::{Block, FramingFields, TARGET, class, is_token, split_line};
 use super::{Framing, MAX_HEADER_BYTES, MAX_REQUEST_FIELDS, Malformed, USUAL_FIELDS};
 
 /// A chunk's size line may not be longer. Extensions are checked, and go no further than hyper.
 const MAX_CHUNK_LINE: usize = 4096;
+
+/// hyper takes no longer one.
+const MAX_TARGET: usize = u16::MAX as usize - 1;
 
 /// Where in a caller's stream of requests the next byte stands.
 pub(crate) struct RequestFraming {
@@ -178,22 +183,23 @@ fn check_request_line(line: &[u8]) -> Result<Version, Malformed> {
         }
         _ => return Err(Malformed::RequestLine),
     };
-    // CONNECT's target is an authority; the path of the request then answers 405, whatever it says.
-    if method != b"CONNECT" && !is_origin_form(target) && !is_absolute_form(target) {
-        return Err(Malformed::Target);
+    let is_path = target.starts_with(b"/") && target.len() <= MAX_TARGET && !has_quote_in_query(target);
+    let legal = target.iter().all(|&b| class(b) & TARGET != 0) && (is_path || is_other_form(method, target));
+    if legal { Ok(version) } else { Err(Malformed::Target) }
+}
+
+/// hyper, too, takes a quotation mark in a path alone.
+fn has_quote_in_query(target: &[u8]) -> bool {
+    memchr::memchr(b'"', target).is_some() && target.iter().skip_while(|&&b| b != b'?').any(|&b| b == b'"')
+}
+
+/// An absolute http URL; or, for `CONNECT` alone, an authority, so that the request path can answer 405.
+fn is_other_form(method: &[u8], target: &[u8]) -> bool {
+    let Ok(uri) = Uri::try_from(target) else { return false };
+    match uri.scheme() {
+        Some(scheme) => *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS,
+        None => method == b"CONNECT" && uri.authority().is_some(),
     }
-    if target.iter().all(|&b| class(b) & TARGET != 0) { Ok(version) } else { Err(Malformed::Target) }
-}
-
-fn is_origin_form(target: &[u8]) -> bool {
-    target.starts_with(b"/")
-}
-
-fn is_absolute_form(target: &[u8]) -> bool {
-    let has_scheme = |scheme: &[u8]| {
-        target.split_at_checked(scheme.len()).is_some_and(|(start, _)| start.eq_ignore_ascii_case(scheme))
-    };
-    has_scheme(b"http://") || has_scheme(b"https://")
 }
 
 /// A chunk's size line (RFC 9112 7.1): hexadecimal digits, then extensions.
@@ -303,13 +309,41 @@ mod tests {
 
     #[test]
     fn refuses_targets_that_are_neither_a_path_nor_an_absolute_url() {
-        for target in ["*", "example.com:443", "a/b", "?q", "ftp://h/", "/a b", "/a#b", "/\u{e9}", "", "/a\tb"] {
+        for target in [
+            "*",
+            "example.com:443",
+            "a/b",
+            "?q",
+            "ftp://h/",
+            "/a b",
+            "/a#b",
+            "/\u{e9}",
+            "",
+            "/a\tb",
+            "/?\"",
+            "http:///x",
+            "http://[::1/x",
+            "http://a\"b/",
+        ] {
             let request = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
             assert!(matches!(fault(request.as_bytes()), Some(Malformed::Target | Malformed::RequestLine)), "{target}");
         }
-        assert_eq!(fault(b"GET http://h/?a={\"b\"|c} HTTP/1.1\r\nHost: h\r\n\r\n"), None);
+        assert_eq!(fault(b"GET http://h/?a={b|c} HTTP/1.1\r\nHost: h\r\n\r\n"), None);
         assert_eq!(fault(b"GET / HTTP/2.0\r\nHost: h\r\n\r\n"), Some(Malformed::Version));
         assert_eq!(fault(b"GET /\r\n\r\n"), Some(Malformed::RequestLine));
+    }
+
+    #[test]
+    fn every_target_that_is_admitted_can_be_read_by_hyper() {
+        for byte in 0..=u8::MAX {
+            for target in [[b'/', byte, b'x'].as_slice(), &[b'/', b'?', byte, b'x']] {
+                let request = [b"GET ", target, b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat();
+                if fault(&request).is_none() {
+                    let uri = http::Uri::try_from(target).expect("hyper reads it");
+                    assert_eq!(uri.to_string().as_bytes(), target);
+                }
+            }
+        }
     }
 
     #[test]
