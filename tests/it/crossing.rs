@@ -1,0 +1,208 @@
+//! What crosses, both ways, and what does not: read off the bytes that the origin got.
+
+use crate::support::{OK, Origin, Sidekey, get, holds, post};
+
+/// A GET with `fields`.
+fn with(fields: &str) -> String {
+    format!("GET /api/x HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
+}
+
+#[test]
+fn hop_by_hop_fields_and_those_that_connection_names_stop_here() {
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let stops = [
+        "Connection: x-mine, keep-alive",
+        "Connection: X-Other",
+        "X-Mine: 1",
+        "X-Other: 2",
+        "Keep-Alive: timeout=5",
+        "Proxy-Connection: keep-alive",
+        "Proxy-Authenticate: Basic",
+        "Upgrade: websocket",
+        "TE: gzip",
+    ];
+    let request = with(&format!("{}\r\nX-Kept: a\r\nX-Kept: b\r\nAccount: sub\r\n", stops.join("\r\n")));
+    sidekey.ask(request).assert_passed_on(200);
+    let arrived = origin.request().fields;
+    for stop in stops {
+        let name = stop.split(':').next().unwrap().to_lowercase();
+        assert!(!arrived.has(&name), "{name}: {arrived:?}");
+    }
+    assert_eq!(arrived.all("x-kept"), ["a", "b"]);
+    assert_eq!(arrived.get("account"), Some("sub"));
+}
+
+#[test]
+fn connection_cannot_take_the_credential_or_the_host_off() {
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    sidekey.ask(with("Connection: authorization, host, content-length\r\n")).assert_passed_on(200);
+    let arrived = origin.request().fields;
+    let credential = format!("Bearer {}", sidekey.secret("env:TOKEN"));
+    assert_eq!(arrived.get("authorization"), Some(credential.as_str()));
+    assert_eq!(arrived.get("host"), Some(origin.authority().as_str()));
+}
+
+#[test]
+fn the_credential_goes_on_once_and_the_callers_own_goes_nowhere() {
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let own = "Authorization: Bearer mine\r\nauthorization: Basic bWluZTptaW5l\r\nAUTHORIZATION: mine\r\n\
+               Proxy-Authorization: Basic bWluZTptaW5l\r\nproxy_authorization: mine\r\n";
+    sidekey.ask(with(own)).assert_passed_on(200);
+    let arrived = origin.request().fields;
+    let credential = format!("Bearer {}", sidekey.secret("env:TOKEN"));
+    assert_eq!(arrived.all("authorization"), [credential.as_str()]);
+    assert!(!holds(&origin.raw(), b"mine") && !holds(&origin.raw(), b"bWluZTptaW5l"));
+}
+
+#[test]
+fn a_field_that_the_scheme_owns_is_taken_off_under_every_alias() {
+    let origin = Origin::ok();
+    let config = format!(
+        "[upstream.api]\nurl = \"{}\"\nauth.api-key = {{ key = \"file:key\", header = \"x-api-key\", prefix = \"\" }}\n",
+        origin.url()
+    );
+    let sidekey = Sidekey::start(&config);
+    let own = "X-Api-Key: mine\r\nx-api-key: mine\r\nX_API_KEY: mine\r\nx_api-key: mine\r\nx-api_key: mine\r\n\
+               Authorization: mine\r\n";
+    sidekey.ask(with(own)).assert_passed_on(200);
+    let chunked = "POST /api/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\
+                   Trailer: X-Api-Key, X_Api_Key, X-Sum, Authorization\r\n\r\n3\r\nabc\r\n0\r\n\
+                   X-Api-Key: mine\r\nX_Api_Key: mine\r\nX-Sum: 6\r\nAuthorization: mine\r\nHost: mine\r\n\
+                   Content-Length: 7\r\nX-Forwarded-For: mine\r\n\r\n";
+    sidekey.ask(chunked).assert_passed_on(200);
+    for request in origin.requests() {
+        assert_eq!(request.fields.all("x-api-key"), [sidekey.secret("file:key")]);
+        assert!(!request.fields.has("authorization"));
+    }
+    let trailers = &origin.requests()[1].trailers;
+    assert_eq!(trailers.get("x-sum"), Some("6"));
+    assert_eq!(trailers.all("host").len() + trailers.all("content-length").len(), 0);
+    let raw = String::from_utf8(origin.raw()).unwrap();
+    assert!(!raw.contains("mine"), "{raw}");
+}
+
+#[test]
+fn where_a_request_came_from_is_not_told() {
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let told = "Forwarded: for=192.0.2.9\r\nX-Forwarded-For: 192.0.2.9\r\nX-Forwarded-Host: evil.192.0.2.9\r\n\
+                X-Forwarded-Proto: 192.0.2.9\r\nX_Forwarded_For: 192.0.2.9\r\nX-Real-IP: 192.0.2.9\r\n\
+                X-Forwarded-Anything: 192.0.2.9\r\nx_real_ip: 192.0.2.9\r\n";
+    sidekey.ask(with(told)).assert_passed_on(200);
+    assert!(!holds(&origin.raw(), b"192.0.2.9"), "{}", String::from_utf8_lossy(&origin.raw()));
+}
+
+#[test]
+fn host_is_the_upstreams_own() {
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&format!("{}hosts = [\"api.example\"]\n", origin.upstream("api")));
+    for request in [
+        get("/api/x"),
+        "GET /x HTTP/1.1\r\nHost: api.localhost\r\n\r\n".to_owned(),
+        "GET /x HTTP/1.1\r\nHost: API.example:444\r\n\r\n".to_owned(),
+        "GET http://api.example/x HTTP/1.1\r\nHost: other.example\r\n\r\n".to_owned(),
+        "GET /api/x HTTP/1.0\r\n\r\n".to_owned(),
+    ] {
+        sidekey.ask(request).assert_passed_on(200);
+    }
+    for request in origin.requests() {
+        assert_eq!(request.line, "GET /x HTTP/1.1");
+        assert_eq!(request.fields.all("host"), [origin.authority().as_str()]);
+    }
+}
+
+#[test]
+fn bodies_are_framed_anew_and_arrive_whole() {
+    let origin = Origin::plain(|conversation| {
+        while let Some(request) = conversation.request() {
+            let [first, second] = [&request.body[..3], &request.body[3..]];
+            conversation.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            for piece in [first, second] {
+                conversation.send(format!("{:X};ext=\"1\"\r\n{}\r\n", piece.len(), String::from_utf8_lossy(piece)));
+            }
+            conversation.send("0\r\n\r\n");
+        }
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let counted = sidekey.ask(post("/api/x", "hello"));
+    let chunked = sidekey.ask(
+        "POST /api/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nhe\r\n003\r\nllo\r\n0\r\n\r\n",
+    );
+    for answer in [counted, chunked] {
+        assert_eq!(answer.text(), "hello");
+        assert_eq!(answer.fields.get("transfer-encoding"), Some("chunked"));
+    }
+    let requests = origin.requests();
+    assert_eq!((requests[0].fields.get("content-length"), requests[0].body.as_slice()), (Some("5"), &b"hello"[..]));
+    assert_eq!(requests[1].fields.get("transfer-encoding"), Some("chunked"));
+    assert_eq!(requests[1].body, b"hello");
+}
+
+#[test]
+fn a_post_without_a_body_says_so_and_a_get_says_nothing() {
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    for method in ["POST", "PUT", "PATCH", "GET", "DELETE"] {
+        sidekey.ask(get("/api/x").replace("GET", method)).assert_passed_on(200);
+        let request = origin.requests().pop().unwrap();
+        let length = matches!(method, "POST" | "PUT" | "PATCH").then_some("0");
+        assert_eq!(request.fields.get("content-length"), length, "{method}");
+        assert!(!request.fields.has("transfer-encoding"), "{method}");
+    }
+    sidekey.ask(post("/api/x", "")).assert_passed_on(200);
+    assert_eq!(origin.requests().pop().unwrap().fields.get("content-length"), Some("0"));
+    let chunked = "POST /api/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    sidekey.ask(chunked).assert_passed_on(200);
+}
+
+#[test]
+fn trailers_pass_to_a_caller_that_takes_them() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nTrailer: X-Sum, Content-Length\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\
+         X-Sum: 42\r\nContent-Length: 9\r\nConnection: x\r\n\r\n",
+    );
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let answer = sidekey.ask(with("TE: trailers, deflate;q=0.5\r\n"));
+    assert_eq!((answer.text().as_str(), answer.trailers.get("x-sum")), ("ok", Some("42")));
+    assert!(!answer.trailers.has("content-length") && !answer.trailers.has("connection"));
+    let arrived = origin.request().fields;
+    assert_eq!(arrived.get("te"), Some("trailers"));
+    assert!(arrived.get("connection").unwrap().eq_ignore_ascii_case("te"));
+    assert_eq!(sidekey.ask(get("/api/x")).text(), "ok");
+}
+
+#[test]
+fn an_answers_hop_by_hop_fields_stop_here() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 Fine By Me\r\nConnection: X-Inner, keep-alive\r\nX-Inner: 1\r\nKeep-Alive: timeout=5\r\n\
+         Proxy-Authenticate: Basic\r\nUpgrade: h2c\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Kept: 1\r\n\
+         Content-Length: 2\r\n\r\nok",
+    );
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let answer = sidekey.ask(get("/api/x"));
+    for name in ["x-inner", "keep-alive", "proxy-authenticate", "upgrade", "connection"] {
+        assert!(!answer.fields.has(name), "{name}: {answer:?}");
+    }
+    assert_eq!(answer.fields.all("set-cookie"), ["a=1", "b=2"]);
+    assert_eq!(answer.fields.get("x-kept"), Some("1"));
+}
+
+#[test]
+fn a_body_that_no_rule_expects_is_not_taken_for_the_next_answer() {
+    let origin = Origin::plain(|conversation| {
+        conversation.request();
+        conversation.send("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+        conversation.answer_all(OK);
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect();
+    caller.send(get("/api/x"));
+    assert_eq!(caller.response().status, 204);
+    for _ in 0..5 {
+        caller.send(post("/api/x", "body"));
+        assert_ne!(caller.response().text(), "evil");
+    }
+}

@@ -1,0 +1,33 @@
+//! The integration tests: the real binary as a process of its own, real sockets, real TLS. One file for each topic; the
+//! harness in `support` asserts after every test that no secret got out.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::needless_pass_by_value,
+    reason = "a test fails by panicking, and reads best without ceremony"
+)]
+#![allow(clippy::disallowed_methods, reason = "the harness waits on plain threads")]
+#![allow(clippy::print_stderr, reason = "a test that failed shows what sidekey wrote")]
+
+mod commands;
+mod crossing;
+mod example;
+mod hmac;
+mod interim;
+mod lifecycle;
+mod location;
+mod lost;
+mod malformed;
+mod matching;
+mod pooling;
+mod readme;
+mod streaming;
+mod support;
+mod tls;
+mod upstream;
+mod vendors;
+mod wire;

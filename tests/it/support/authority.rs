@@ -1,0 +1,88 @@
+//! A CA for one test, and certificates of every kind, bad ones too.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+
+pub(crate) struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate and its key.
+pub(crate) struct Identity {
+    certificate: rcgen::Certificate,
+    key: KeyPair,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
+    }
+
+    /// Writes the CA's certificate where a config can refer to it, and returns `tls = { ca_file = … }`'s inside.
+    pub(crate) fn write(&self, folder: &Path) -> String {
+        std::fs::write(folder.join("ca.pem"), self.issuer.pem()).unwrap();
+        format!("ca_file = {:?}", folder.join("ca.pem").to_str().unwrap())
+    }
+
+    /// A server's certificate for `name`.
+    pub(crate) fn server(&self, name: &str) -> Identity {
+        self.issue(name, false, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// One that was valid once.
+    pub(crate) fn expired_server(&self, name: &str) -> Identity {
+        self.issue(name, true, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    pub(crate) fn client(&self, name: &str) -> Identity {
+        self.issue(name, false, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn issue(&self, name: &str, expired: bool, usage: ExtendedKeyUsagePurpose) -> Identity {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![usage];
+        if expired {
+            (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+        }
+        let key = KeyPair::generate().unwrap();
+        Identity { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
+    }
+}
+
+impl Identity {
+    /// A TLS server that shows this certificate, in these versions; `callers`: only to whom that CA knows.
+    pub(crate) fn serve(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        callers: Option<&Authority>,
+    ) -> Arc<ServerConfig> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).unwrap();
+        let builder = match callers {
+            None => builder.with_no_client_auth(),
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(authority.issuer.der().clone()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
+        Arc::new(builder.with_single_cert(vec![self.certificate.der().clone()], key).unwrap())
+    }
+
+    /// In PEM: the certificate, and the key.
+    pub(crate) fn pem(&self) -> (String, String) {
+        (self.certificate.pem(), self.key.serialize_pem())
+    }
+}

@@ -1,0 +1,62 @@
+//! The harness: sidekey as a process ([`Sidekey`]), a caller that sends any bytes ([`Caller`]), an origin that answers
+//! with any ([`Origin`]), and a CA for its certificates ([`Authority`]).
+
+mod authority;
+mod caller;
+mod canary;
+mod message;
+mod origin;
+mod process;
+mod sidekey;
+mod wire;
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+pub(crate) use self::authority::{Authority, Identity};
+pub(crate) use self::caller::Caller;
+pub(crate) use self::canary::QUERY;
+pub(crate) use self::message::Response;
+pub(crate) use self::origin::{Conversation, OK, Origin};
+pub(crate) use self::process::{Ended, check_with, command};
+pub(crate) use self::sidekey::Sidekey;
+pub(crate) use self::wire::Broken;
+
+/// How long anything may take before a test gives up: far more than it needs, as the machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `probe` finds something, and fails the test if it does not in time.
+pub(crate) fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+/// As [`until`], for what is or is not so.
+pub(crate) fn until_true(what: &str, mut probe: impl FnMut() -> bool) {
+    until(what, || probe().then_some(()));
+}
+
+/// Whether `bytes` holds `part`.
+pub(crate) fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    memchr::memmem::find(bytes, part).is_some()
+}
+
+/// A GET of `target` from the listener itself.
+pub(crate) fn get(target: &str) -> String {
+    get_from("localhost", target)
+}
+
+pub(crate) fn get_from(host: &str, target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")
+}
+
+/// A POST of `body` to `target`.
+pub(crate) fn post(target: &str, body: &str) -> String {
+    format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}

@@ -1,0 +1,202 @@
+//! sidekey under test: a process with a config of its own, whose secrets are canaries.
+
+use std::fs::{OpenOptions, read_to_string};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::canary::{self, Canary, QUERY};
+use super::process::{Ended, Process};
+use super::wire::Record;
+use super::{Caller, until};
+
+/// A running sidekey. When it is dropped it is stopped, and it is asserted that no secret has got out.
+pub(crate) struct Sidekey {
+    process: Process,
+    addresses: Vec<String>,
+    canaries: Vec<Canary>,
+    heard: Mutex<Vec<Record>>,
+    folder: TempDir,
+}
+
+impl Sidekey {
+    /// Starts with `config`, to which a `[server]` and a listener are added if it has none. Every `env:NAME` and every
+    /// relative `file:NAME` in it gets a canary.
+    pub(crate) fn start(config: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), config, "json")
+    }
+
+    /// As [`start`](Self::start), in a folder that has files already, with log lines of `log_format`.
+    pub(crate) fn start_in(folder: TempDir, config: &str, log_format: &str) -> Self {
+        let mut text = config.to_owned();
+        if !text.contains("[server]") {
+            text.insert_str(0, "[server]\nworkers = 1\ndrain = \"2s\"\n\n");
+        }
+        if !text.contains("[listen.") {
+            text.push_str("\n[listen.local]\naddress = \"127.0.0.1:0\"\n");
+        }
+        let listeners = text.matches("[listen.").count();
+        let file = folder.path().join("sidekey.toml");
+        std::fs::write(&file, &text).unwrap();
+        let canaries = plant(folder.path(), &text);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sidekey"));
+        command.args(["run", "--log-format", log_format, "--config"]).arg(&file);
+        for canary in &canaries {
+            if let Some(name) = canary.reference.strip_prefix("env:") {
+                command.env(name, &canary.value);
+            }
+        }
+        let mut process = Process::start(command);
+        let addresses = until("listening", || {
+            assert!(!process.has_ended(), "sidekey did not start: {}", process.wait().stderr);
+            let addresses = listening(&process.stderr());
+            (addresses.len() == listeners).then_some(addresses)
+        });
+        Self { process, addresses, canaries, heard: Mutex::default(), folder }
+    }
+
+    /// Where the first listener is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.nth_address(0)
+    }
+
+    /// Where a listener is, in the order of the config.
+    pub(crate) fn nth_address(&self, index: usize) -> SocketAddr {
+        self.addresses[index].parse().unwrap()
+    }
+
+    pub(crate) fn connect(&self) -> Caller {
+        self.connect_to(self.address())
+    }
+
+    pub(crate) fn connect_to(&self, address: SocketAddr) -> Caller {
+        Caller::tcp(address, self.hear())
+    }
+
+    pub(crate) fn connect_to_file(&self, path: &Path) -> Caller {
+        Caller::unix(path, self.hear())
+    }
+
+    /// One request on a connection of its own, and its answer.
+    pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> super::Response {
+        let mut caller = self.connect();
+        caller.send(request);
+        caller.response()
+    }
+
+    fn hear(&self) -> Record {
+        let record = Record::default();
+        self.heard.lock().unwrap().push(record.clone());
+        record
+    }
+
+    /// The secret behind a reference, such as `env:TOKEN`.
+    pub(crate) fn secret(&self, reference: &str) -> &str {
+        let found = self.canaries.iter().find(|canary| canary.reference == reference);
+        &found.expect("a reference that the config has").value
+    }
+
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    /// Everything on standard error until now.
+    pub(crate) fn log(&self) -> String {
+        self.process.stderr()
+    }
+
+    /// Waits for the access record that `which` picks.
+    pub(crate) fn access(&self, which: impl Fn(&Value) -> bool) -> Value {
+        until("an access record", || {
+            let log = self.log();
+            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines.filter(|line| line["target"] == "access").find(|line| which(line))
+        })
+    }
+
+    /// `VmHWM` or another size from `/proc`, in bytes.
+    pub(crate) fn memory(&self, what: &str) -> u64 {
+        let status = read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(what)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// Stops the process where it is, until it gets `CONT`.
+    pub(crate) fn hold(&self) {
+        self.signal("STOP");
+        let stat = format!("/proc/{}/stat", self.process.id());
+        until("that it is held", || read_to_string(&stat).unwrap().contains(") T ").then_some(()));
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) fn wait(&mut self) -> Ended {
+        self.process.wait()
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) fn stop(&mut self) -> Ended {
+        self.signal("TERM");
+        self.wait()
+    }
+}
+
+impl Drop for Sidekey {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- sidekey wrote ---\n{}", self.log());
+            return;
+        }
+        if !self.process.has_ended() {
+            self.signal("TERM");
+            self.process.wait();
+        }
+        let log = self.process.stderr() + &self.process.stdout();
+        canary::assert_none_in(&self.canaries, log.as_bytes(), "the log");
+        assert!(!log.contains(QUERY), "a query got out to the log: {log}");
+        assert!(!log.contains("panicked"), "sidekey panicked: {log}");
+        for record in self.heard.lock().unwrap().iter() {
+            canary::assert_none_in(&self.canaries, &record.lock().unwrap(), "a caller");
+        }
+    }
+}
+
+/// Makes a canary for each reference in `text`, and writes those of files. A file that is there already is one as it is.
+fn plant(folder: &Path, text: &str) -> Vec<Canary> {
+    let mut canaries: Vec<Canary> = Vec::new();
+    for quoted in text.split('"').filter(|quoted| quoted.starts_with("env:") || quoted.starts_with("file:")) {
+        if canaries.iter().any(|known| known.reference == *quoted) {
+            continue;
+        }
+        let mut canary = Canary::make(quoted);
+        if let Some(name) = quoted.strip_prefix("file:") {
+            let path = folder.join(name);
+            if let Ok(written) = read_to_string(&path) {
+                written.trim_end().clone_into(&mut canary.value);
+            } else {
+                let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+                writeln!(file, "{}", canary.value).unwrap();
+            }
+        }
+        canaries.push(canary);
+    }
+    canaries
+}
+
+/// The addresses that the log says sidekey listens at, in JSON or for a reader.
+fn listening(log: &str) -> Vec<String> {
+    let address = |line: &str| match serde_json::from_str::<Value>(line) {
+        Ok(line) => (line["message"] == "listening").then(|| line["address"].as_str().unwrap().to_owned()),
+        Err(_) => line.split_once(" listening address=").map(|(_, address)| address.to_owned()),
+    };
+    log.split_inclusive('\n').filter(|line| line.ends_with('\n')).filter_map(|line| address(line.trim_end())).collect()
+}

@@ -1,0 +1,181 @@
+//! TLS towards the upstream: always verified, with the name that the config says.
+
+use rustls::SupportedProtocolVersion;
+use rustls::version::{TLS12, TLS13};
+use tempfile::TempDir;
+
+use crate::support::{Authority, Identity, OK, Origin, Sidekey, get, post};
+
+const BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+
+/// An origin with the certificate of `identity`, and sidekey before it that trusts `trusted`.
+struct Secure {
+    origin: Origin,
+    sidekey: Sidekey,
+}
+
+impl Secure {
+    fn start(identity: &Identity, trusted: &Authority) -> Self {
+        Self::start_with(identity, &BOTH, None, trusted, |_| String::new())
+    }
+
+    /// `more`: further keys of `tls`, which may refer to files that it writes.
+    fn start_with(
+        identity: &Identity,
+        versions: &[&'static SupportedProtocolVersion],
+        callers: Option<&Authority>,
+        trusted: &Authority,
+        more: impl Fn(&TempDir) -> String,
+    ) -> Self {
+        let origin = Origin::tls(identity.serve(versions, callers), |conversation| {
+            let name = conversation.server_name.clone().unwrap_or_default();
+            conversation.answer_all(OK.replace("\r\n\r\n", &format!("\r\nX-Asked-For: {name}\r\n\r\n")));
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let tls = format!("{}{}", trusted.write(folder.path()), more(&folder));
+        let config = format!(
+            "[upstream.api]\nurl = \"https://localhost:{}\"\nauth.bearer = {{ token = \"env:TOKEN\" }}\ntls = {{ {tls} }}\n",
+            origin.port()
+        );
+        Self { origin, sidekey: Sidekey::start_in(folder, &config, "json") }
+    }
+
+    fn assert_refused(&self, error: &str) {
+        self.sidekey.ask(get("/api/x")).assert_own(502, error);
+        self.sidekey.ask(post("/api/x", "body")).assert_own(502, error);
+        assert!(self.origin.requests().is_empty(), "nothing was sent");
+    }
+
+    fn assert_served(&self) -> String {
+        let mut caller = self.sidekey.connect();
+        caller.send(get("/api/x"));
+        caller.response().assert_passed_on(200);
+        caller.send(post("/api/x", "body"));
+        let answer = caller.response();
+        answer.assert_passed_on(200);
+        assert_eq!(self.origin.connections(), 1);
+        answer.fields.get("x-asked-for").unwrap().to_owned()
+    }
+}
+
+#[test]
+fn a_certificate_of_a_known_ca_for_the_name_is_trusted() {
+    let authority = Authority::new();
+    assert_eq!(Secure::start(&authority.server("localhost"), &authority).assert_served(), "localhost");
+}
+
+#[test]
+fn tls_1_2_alone_and_tls_1_3_alone_will_do() {
+    let authority = Authority::new();
+    for version in [&TLS12, &TLS13] {
+        let identity = authority.server("localhost");
+        Secure::start_with(&identity, &[version], None, &authority, |_| String::new()).assert_served();
+    }
+}
+
+#[test]
+fn a_certificate_for_another_name_is_refused() {
+    let authority = Authority::new();
+    Secure::start(&authority.server("other.example"), &authority).assert_refused("tls_certificate_error");
+}
+
+#[test]
+fn a_certificate_of_an_unknown_ca_is_refused() {
+    let server = Authority::new().server("localhost");
+    Secure::start(&server, &Authority::new()).assert_refused("tls_certificate_error");
+}
+
+#[test]
+fn an_expired_certificate_is_refused() {
+    let authority = Authority::new();
+    Secure::start(&authority.expired_server("localhost"), &authority).assert_refused("tls_certificate_error");
+}
+
+#[test]
+fn a_certificate_for_clients_is_no_servers() {
+    let authority = Authority::new();
+    Secure::start(&authority.client("localhost"), &authority).assert_refused("tls_certificate_error");
+}
+
+#[test]
+fn the_systems_roots_do_not_know_the_tests_ca() {
+    let authority = Authority::new();
+    let origin =
+        Origin::tls(authority.server("localhost").serve(&BOTH, None), |conversation| conversation.answer_all(OK));
+    let url = format!("https://localhost:{}", origin.port());
+    let config = format!("[upstream.api]\nurl = \"{url}\"\nauth.bearer = {{ token = \"env:TOKEN\" }}\n");
+    Sidekey::start(&config).ask(get("/api/x")).assert_own(502, "tls_certificate_error");
+}
+
+#[test]
+fn server_name_is_asked_for_and_checked_in_the_hosts_place() {
+    let authority = Authority::new();
+    let named = |_: &TempDir| ", server_name = \"vendor.example\"".to_owned();
+    let right = Secure::start_with(&authority.server("vendor.example"), &BOTH, None, &authority, named);
+    assert_eq!(right.assert_served(), "vendor.example");
+    let request = right.origin.requests().remove(0);
+    assert_eq!(request.fields.get("host"), Some(format!("localhost:{}", right.origin.port()).as_str()));
+    Secure::start_with(&authority.server("localhost"), &BOTH, None, &authority, named)
+        .assert_refused("tls_certificate_error");
+}
+
+#[test]
+fn an_address_in_the_url_is_checked_as_one() {
+    let authority = Authority::new();
+    for (name, status) in [("127.0.0.1", 200), ("localhost", 502)] {
+        let identity = authority.server(name);
+        let origin = Origin::tls(identity.serve(&BOTH, None), |conversation| conversation.answer_all(OK));
+        let folder = tempfile::tempdir().unwrap();
+        let config = format!("{}tls = {{ {} }}\n", origin.upstream("api"), authority.write(folder.path()));
+        let sidekey = Sidekey::start_in(folder, &config, "json");
+        assert_eq!(sidekey.ask(get("/api/x")).status, status, "{name}");
+    }
+}
+
+#[test]
+fn plain_http_where_tls_was_to_be_is_a_protocol_error() {
+    let origin = Origin::plain(|conversation| {
+        conversation.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        conversation.rest();
+    });
+    let url = origin.url().replace("http://", "https://");
+    let config = format!("[upstream.api]\nurl = \"{url}\"\nauth.bearer = {{ token = \"env:TOKEN\" }}\n");
+    let sidekey = Sidekey::start(&config);
+    sidekey.ask(get("/api/x")).assert_own(502, "tls_protocol_error");
+}
+
+#[test]
+fn a_client_certificate_is_shown_to_who_asks_for_one() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.client("caller.example").pem();
+    let shown = |folder: &TempDir| {
+        std::fs::write(folder.path().join("client.pem"), &certificate).unwrap();
+        std::fs::write(folder.path().join("client.key"), &key).unwrap();
+        ", client_cert = \"client.pem\", client_key = \"file:client.key\"".to_owned()
+    };
+    let server = authority.server("localhost");
+    for versions in [&[&TLS13][..], &[&TLS12]] {
+        Secure::start_with(&server, versions, Some(&authority), &authority, shown).assert_served();
+        let without = Secure::start_with(&server, versions, Some(&authority), &authority, |_| String::new());
+        assert_eq!(without.sidekey.ask(get("/api/x")).status, 502);
+        assert!(without.origin.requests().is_empty());
+    }
+}
+
+#[test]
+fn a_connection_that_ends_without_close_notify_cuts_an_answer_that_only_its_end_would_end() {
+    let authority = Authority::new();
+    let origin = Origin::tls(authority.server("localhost").serve(&BOTH, None), |conversation| {
+        conversation.request();
+        conversation.send("HTTP/1.1 200 OK\r\n\r\nhello");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        conversation.close();
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!("{}tls = {{ {} }}\n", origin.upstream("api"), authority.write(folder.path()))
+        .replace("127.0.0.1", "localhost");
+    let sidekey = Sidekey::start_in(folder, &config, "json");
+    let mut caller = sidekey.connect();
+    caller.send(get("/api/x"));
+    caller.cut_response();
+}

@@ -1,0 +1,196 @@
+//! An upstream that cannot be reached, does not answer, or answers what is not HTTP.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::support::{OK, Origin, QUERY, Sidekey, get, post};
+
+fn to(url: &str, timeouts: &str) -> String {
+    format!("[upstream.api]\nurl = \"{url}\"\nauth.bearer = {{ token = \"env:TOKEN\" }}\n{timeouts}\n")
+}
+
+#[test]
+fn an_upstream_that_refuses_is_502() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let sidekey = Sidekey::start(&to(&format!("http://127.0.0.1:{port}"), ""));
+    let answer = sidekey.ask(get(&format!("/api/x?{QUERY}")));
+    answer.assert_own(502, "connection_refused");
+    assert!(!answer.text().contains(&port.to_string()), "no address in the answer");
+    let record = sidekey.access(|record| record["status"] == 502);
+    assert!(record["error"].as_str().unwrap().contains("refused"), "{record}");
+    assert_eq!(record["request_id"], answer.fields.get("x-request-id").unwrap());
+    // The connection is as good as before, with and without a body.
+    let mut caller = sidekey.connect();
+    caller.send(post("/api/x", "body"));
+    caller.response().assert_own(502, "connection_refused");
+    caller.send(get("/api/x"));
+    caller.response().assert_own(502, "connection_refused");
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_502() {
+    let sidekey = Sidekey::start(&to("https://no-such-host.invalid", ""));
+    let answer = sidekey.ask(get("/api/x"));
+    answer.assert_own(502, "dns_error");
+    assert!(!answer.text().contains("no-such-host"));
+}
+
+#[test]
+fn an_upstream_that_does_not_answer_in_time_is_504() {
+    let origin = Origin::plain(|conversation| drop((conversation.request(), conversation.rest())));
+    let sidekey = Sidekey::start(&to(&origin.url(), "timeouts = { response = \"300ms\" }"));
+    for request in [get("/api/x"), post("/api/x", "body")] {
+        let began = Instant::now();
+        sidekey.ask(request).assert_own(504, "http_response_timeout");
+        assert!(began.elapsed() >= Duration::from_millis(290));
+    }
+}
+
+#[test]
+fn an_upstream_that_cannot_be_connected_to_in_time_is_504() {
+    // A queue of one, which is full: the kernel does not answer the next caller.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
+    let full: Vec<_> = (0..3).map(connect).collect();
+    assert!(full.iter().any(Option::is_none), "the queue is not full");
+    let sidekey = Sidekey::start(&to(&format!("http://{address}"), "timeouts = { connect = \"300ms\" }"));
+    sidekey.ask(get("/api/x")).assert_own(504, "connection_timeout");
+}
+
+#[test]
+fn an_upstream_that_does_not_finish_the_handshake_is_504() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    let sidekey = Sidekey::start(&to(&url, "timeouts = { tls = \"300ms\" }"));
+    sidekey.ask(get("/api/x")).assert_own(504, "connection_timeout");
+}
+
+#[test]
+fn an_upstream_that_stops_taking_the_body_is_504() {
+    let origin = Origin::plain(|conversation| {
+        conversation.head().unwrap();
+        std::thread::sleep(Duration::from_secs(3));
+    });
+    let sidekey = Sidekey::start(&to(&origin.url(), "timeouts = { idle = \"400ms\" }"));
+    let mut caller = sidekey.connect();
+    caller.send("POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n");
+    let mut upload = caller.socket();
+    let uploading = std::thread::spawn(move || {
+        let piece = vec![b'x'; 64 * 1024];
+        while std::io::Write::write_all(&mut upload, &piece).is_ok() {}
+    });
+    caller.response().assert_own(504, "http_response_timeout");
+    drop(caller.rest());
+    drop(caller);
+    uploading.join().unwrap();
+}
+
+#[test]
+fn a_caller_that_stops_sending_its_body_is_408() {
+    let origin = Origin::plain(|conversation| drop((conversation.head(), conversation.rest())));
+    let sidekey = Sidekey::start(&to(&origin.url(), "timeouts = { idle = \"300ms\" }"));
+    sidekey
+        .ask("POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf")
+        .assert_own(408, "http_request_error");
+}
+
+#[test]
+fn an_upstream_that_closes_before_it_answers_is_502() {
+    for reset in [false, true] {
+        let origin = Origin::plain(move |conversation| {
+            conversation.request();
+            if reset {
+                conversation.reset();
+            }
+        });
+        let sidekey = Sidekey::start(&origin.upstream("api"));
+        sidekey.ask(get("/api/x")).assert_own(502, "http_response_incomplete");
+        sidekey.ask(post("/api/x", "body")).assert_own(502, "http_response_incomplete");
+        // A connection that was new had no keep-alive race to lose.
+        assert_eq!(origin.requests().len(), 2);
+    }
+}
+
+#[test]
+fn an_answer_that_is_cut_in_its_header_is_502() {
+    let origin = Origin::plain(|conversation| {
+        conversation.request();
+        conversation.send("HTTP/1.1 200 OK\r\nContent-Le");
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let answer = sidekey.ask(get("/api/x"));
+    assert_eq!(answer.status, 502, "{answer:?}");
+}
+
+#[test]
+fn a_malformed_answer_is_502() {
+    let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 0\r\n\r\n", "y".repeat(65 * 1024));
+    let fields = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 0\r\n\r\n", "X: y\r\n".repeat(128));
+    let interim = format!("{}{OK}", "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(17));
+    for (what, answer) in [
+        ("both framings", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk"),
+        ("a length that is none", "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nok"),
+        ("gzip, chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+        ("chunked in HTTP/1.0", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("obs-fold", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: a\r\n b\r\n\r\nok"),
+        ("bare LF", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok"),
+        ("NUL", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: a\0b\r\n\r\nok"),
+        ("a space before the colon", "HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok"),
+        ("garbage", "SSH-2.0-OpenSSH_9.9\r\n\r\n"),
+        ("another version", "HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+        ("no status", "HTTP/1.1 OK\r\nContent-Length: 2\r\n\r\nok"),
+        ("a header of 65 KiB", &long),
+        ("129 fields", &fields),
+        ("17 interim responses", &interim),
+        (
+            "a 101 that nobody asked for",
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        ),
+        ("a bare 101", "HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+    ] {
+        let origin = Origin::answering(answer);
+        let sidekey = Sidekey::start(&origin.upstream("api"));
+        for request in [get("/api/x"), post("/api/x", "body")] {
+            let answer = sidekey.ask(request);
+            assert_eq!(answer.status, 502, "{what}: {answer:?}");
+            answer.assert_own(502, "http_protocol_error");
+        }
+        assert_eq!(origin.connections(), 2, "{what}: such a connection is not used again");
+        assert_eq!(origin.requests().len(), 2, "{what}: nothing is sent again");
+    }
+}
+
+#[test]
+fn a_malformed_chunk_cuts_the_answer() {
+    for bad in ["zz\r\nhello\r\n0\r\n\r\n", "5\r\nhelloo\r\n0\r\n\r\n", "5\nhello\r\n0\r\n\r\n", "-5\r\nhello\r\n"] {
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+        let origin = Origin::answering(format!("{chunked}{bad}"));
+        let sidekey = Sidekey::start(&origin.upstream("api"));
+        let mut caller = sidekey.connect();
+        caller.send(get("/api/x"));
+        caller.cut_response();
+    }
+}
+
+#[test]
+fn what_an_upstream_says_of_itself_is_passed_on() {
+    for status in ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "429 Too Many Requests", "500 Oh", "503 No"]
+    {
+        let origin = Origin::answering(format!(
+            "HTTP/1.1 {status}\r\nRetry-After: 7\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 4\r\n\r\nbody"
+        ));
+        let sidekey = Sidekey::start(&origin.upstream("api"));
+        let answer = sidekey.ask(get("/api/x"));
+        answer.assert_passed_on(status[..3].parse().unwrap());
+        assert_eq!(answer.fields.get("retry-after"), Some("7"));
+        assert_eq!(answer.fields.get("www-authenticate"), Some("Basic realm=\"x\""));
+        assert!(!answer.fields.has("x-request-id"));
+        assert_eq!(answer.text(), "body");
+    }
+}

@@ -1,0 +1,176 @@
+//! A caller's connection: keep-alive, pipelining, half-closing, and its deadlines.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::support::{OK, Origin, Sidekey, get, post};
+
+/// Answers each request with its target.
+fn echo() -> Origin {
+    Origin::plain(|conversation| {
+        while let Some(request) = conversation.request() {
+            let body = request.target();
+            conversation.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        }
+    })
+}
+
+#[test]
+fn a_connection_serves_request_after_request() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect();
+    for number in 0..20 {
+        caller.send(get(&format!("/api/{number}")));
+        assert_eq!(caller.response().text(), format!("/{number}"));
+    }
+    caller.send(get("/nobody/x"));
+    caller.response().assert_own(404, "destination_not_found");
+    caller.send(post("/api/after-a-404", "body"));
+    assert_eq!(caller.response().text(), "/after-a-404");
+}
+
+#[test]
+fn a_caller_that_asks_for_close_gets_it() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect();
+    caller.send("GET /api/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let answer = caller.response();
+    assert_eq!(answer.fields.get("connection"), Some("close"));
+    caller.assert_closed();
+}
+
+#[test]
+fn http_1_0_ends_with_the_connection_unless_it_asks_to_stay() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect();
+    caller.send("GET /api/x HTTP/1.0\r\n\r\n");
+    let answer = caller.response();
+    // It knows no chunks.
+    assert!(!answer.fields.has("transfer-encoding"), "{answer:?}");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+    assert!(answer.version.starts_with("HTTP/1."), "{answer:?}");
+    assert!(origin.request().line.ends_with(" HTTP/1.1"));
+
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect();
+    for target in ["/a", "/b"] {
+        caller.send(format!("GET /api{target} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+        let answer = caller.response();
+        assert_eq!(answer.text(), target);
+        assert_eq!(answer.fields.get("connection"), Some("keep-alive"));
+    }
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect();
+    let targets: Vec<String> = (0..30).map(|number| format!("/{number}")).collect();
+    let requests: String = targets
+        .iter()
+        .enumerate()
+        .map(|(at, target)| {
+            let target = format!("/api{target}");
+            if at % 3 == 1 { post(&target, "some body") } else { get(&target) }
+        })
+        .collect();
+    caller.send(requests);
+    for target in &targets {
+        assert_eq!(caller.response().text(), *target);
+    }
+    assert_eq!(origin.requests().len(), 30);
+}
+
+#[test]
+fn answers_that_are_due_come_before_the_400() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    for bad in
+        ["GET /api/bad HTTP/1.1\r\n\r\n", "nonsense\r\n\r\n", "GET /api/bad HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n"]
+    {
+        let mut caller = sidekey.connect();
+        caller.send([&get("/api/1"), &post("/api/2", "body"), bad, &get("/api/never")].concat());
+        assert_eq!(caller.response().text(), "/1");
+        assert_eq!(caller.response().text(), "/2");
+        caller.response().assert_own(400, "http_request_error");
+        caller.assert_closed();
+    }
+    assert!(origin.requests().iter().all(|request| matches!(request.target(), "/1" | "/2")));
+}
+
+#[test]
+fn a_caller_that_half_closes_still_gets_its_answer() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    for request in [get("/api/x"), post("/api/x", "body"), "GET /api/x HTTP/1.0\r\n\r\n".to_owned()] {
+        let mut caller = sidekey.connect();
+        caller.send(request);
+        caller.half_close();
+        assert_eq!(caller.response().text(), "/x");
+        caller.assert_closed();
+    }
+    let mut caller = sidekey.connect();
+    caller.send([get("/api/1"), get("/api/2"), get("/api/3")].concat());
+    caller.half_close();
+    for target in ["/1", "/2", "/3"] {
+        assert_eq!(caller.response().text(), target);
+    }
+    caller.assert_closed();
+}
+
+#[test]
+fn even_one_that_takes_its_time() {
+    let origin = Origin::plain(|conversation| {
+        while conversation.request().is_some() {
+            // Longer than sidekey waits before it asks whether the caller is still there.
+            sleep(Duration::from_millis(1700));
+            conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
+            sleep(Duration::from_millis(700));
+            conversation.send(" half");
+        }
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    for request in [get("/api/x"), post("/api/x", "body"), "GET /api/x HTTP/1.0\r\n\r\n".to_owned()] {
+        let mut caller = sidekey.connect();
+        caller.send(&request);
+        caller.half_close();
+        let answer = caller.response();
+        assert_eq!(answer.text(), "first half", "{request}");
+        // RFC 9110 15.2: HTTP/1.0 knows no interim response.
+        assert!(answer.interim.is_empty() || !request.contains("HTTP/1.0"));
+    }
+}
+
+#[test]
+fn a_request_may_come_byte_by_byte_and_after_an_empty_line() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect();
+    for byte in format!("\r\n{}", post("/api/slow", "abc")).as_bytes() {
+        caller.send([*byte]);
+    }
+    assert_eq!(caller.response().text(), "/slow");
+    assert_eq!(origin.request().body, b"abc");
+}
+
+#[test]
+fn a_header_that_does_not_end_is_answered_408_and_an_idle_connection_closed() {
+    let origin = Origin::answering(OK);
+    let server = "[server]\nworkers = 1\nheader_timeout = \"300ms\"\nkeep_alive = \"600ms\"\n";
+    let sidekey = Sidekey::start(&format!("{server}{}", origin.upstream("api")));
+    let mut slow = sidekey.connect();
+    slow.send("GET /api/x HTTP/1.1\r\nHost:");
+    let mut idle = sidekey.connect();
+    let mut used = sidekey.connect();
+    used.send(get("/api/x"));
+    used.response().assert_passed_on(200);
+    slow.response().assert_own(408, "http_request_error");
+    slow.assert_closed();
+    idle.assert_closed();
+    used.assert_closed();
+}
