@@ -1,14 +1,17 @@
 //! Stage 5: places the credential, as the last thing that is done to a request.
 
-use std::time::SystemTime;
+use std::mem;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
 
 use http::header::{CONTENT_LENGTH, EXPECT, TRAILER, TRANSFER_ENCODING};
+use http::{Method, Request, StatusCode};
 
 use super::PlaceError;
 use crate::headers::Outgoing;
 use crate::policy::Grant;
-use crate::route::Target;
-use crate::upstream::{CollectError, Exchange, RequestBody};
+use crate::route::{Spoken, Target};
+use crate::upstream::{CollectError, Exchange, RequestBody, Upstream};
 
 /// A request with its credential on, which is all that can be sent. Nothing can change it any more.
 ///
@@ -41,8 +44,62 @@ pub struct Authorized {
 }
 
 impl Authorized {
-    pub(crate) fn into_parts(self) -> (Target, Outgoing) {
-        (self.target, self.outgoing)
+    /// Whom it is for.
+    pub(crate) fn upstream(&self) -> &Rc<Upstream> {
+        &self.target.upstream
+    }
+
+    /// How the caller named whom it is for.
+    pub(crate) fn into_spoken(self) -> Spoken {
+        self.target.spoken
+    }
+
+    /// The account of its body.
+    pub(crate) fn exchange(&self) -> &Rc<Exchange> {
+        &self.outgoing.exchange
+    }
+
+    /// Whether it may be sent again after it may have been acted on: its method is idempotent (RFC 9110 9.2.2), and its
+    /// body can be repeated.
+    pub(crate) fn can_be_repeated(&self) -> bool {
+        self.is_idempotent() && !matches!(self.outgoing.body, RequestBody::Streamed(_) | RequestBody::Gone)
+    }
+
+    /// Whether doing it twice is doing it once.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        let method = &self.outgoing.head.method;
+        matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+    }
+
+    /// Takes the request out, to be sent for the first time; what can be repeated keeps a copy if `keep`.
+    pub(crate) fn take(&mut self, keep: bool) -> Request<RequestBody> {
+        let Outgoing { head, body, wants_body, .. } = &mut self.outgoing;
+        let (head, body) = if keep {
+            (head.clone(), body.repeat())
+        } else {
+            let (empty, ()) = Request::new(()).into_parts();
+            (mem::replace(head, empty), mem::replace(body, RequestBody::Gone))
+        };
+        let mut request = Request::from_parts(head, body);
+        if let Some(signal) = wants_body.clone() {
+            hyper::ext::on_informational(&mut request, move |interim| {
+                if interim.status() == StatusCode::CONTINUE {
+                    signal.notify_one();
+                }
+            });
+        }
+        request
+    }
+
+    /// Puts back a request of which nothing was written.
+    pub(crate) fn put_back(&mut self, request: Request<RequestBody>) {
+        (self.outgoing.head, self.outgoing.body) = request.into_parts();
+    }
+
+    /// Places the credential afresh: what dates a request must not be older than the request.
+    pub(crate) fn renew(&mut self) -> Result<(), PlaceError> {
+        let Outgoing { head, body, .. } = &mut self.outgoing;
+        self.target.upstream.credential().place(head, body.held(), SystemTime::now())
     }
 }
 
@@ -58,24 +115,23 @@ pub(crate) enum AuthorizeError {
 /// Uses the grant up. A body that is signed is read first, as far as the scheme's limit allows.
 ///
 /// Dropping the future drops the request.
-pub(crate) async fn authorize(grant: Grant, mut outgoing: Outgoing) -> Result<Authorized, AuthorizeError> {
-    let target = grant.into_target();
-    let credential = target.upstream.credential();
-    if let Some(limit) = credential.signs_body() {
-        Box::pin(hold_body(&mut outgoing, limit, &target)).await?;
+pub(crate) async fn authorize(grant: Grant, outgoing: Outgoing) -> Result<Authorized, AuthorizeError> {
+    let mut authorized = Authorized { target: grant.into_target(), outgoing };
+    if let Some(limit) = authorized.upstream().credential().signs_body() {
+        let idle = authorized.upstream().timeouts().idle;
+        Box::pin(hold_body(&mut authorized.outgoing, limit, idle)).await?;
     }
-    let Outgoing { head, body, .. } = &mut outgoing;
-    credential.place(head, body.held(), SystemTime::now())?;
-    Ok(Authorized { target, outgoing })
+    authorized.renew()?;
+    Ok(authorized)
 }
 
 /// Reads the body into memory, and says its length instead of how it came.
-async fn hold_body(outgoing: &mut Outgoing, limit: u64, target: &Target) -> Result<(), CollectError> {
-    let body = std::mem::replace(&mut outgoing.body, RequestBody::Empty);
+async fn hold_body(outgoing: &mut Outgoing, limit: u64, idle: Duration) -> Result<(), CollectError> {
+    let body = mem::replace(&mut outgoing.body, RequestBody::Empty);
     let RequestBody::Streamed(body) = body else {
         return Ok(());
     };
-    let bytes = body.collect(limit, target.upstream.timeouts().idle).await?;
+    let bytes = body.collect(limit, idle).await?;
     let headers = &mut outgoing.head.headers;
     for name in [TRANSFER_ENCODING, TRAILER, EXPECT] {
         headers.remove(name);

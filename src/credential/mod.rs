@@ -73,7 +73,7 @@ macro_rules! schemes {
 
             /// Puts the credential on a request that is otherwise as it goes out: `head` has the target in origin-form
             /// and its `Host`; `body` is the whole body where [`signs_body`](Self::signs_body), else nothing.
-            pub(crate) fn place(
+            fn place(
                 &self,
                 head: &mut request::Parts,
                 body: &[u8],

@@ -19,6 +19,25 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// How the log says that lines were lost.
+    pub(super) fn notice_of_loss(self) -> fn(usize) -> String {
+        fn now() -> String {
+            let mut text = String::new();
+            // Writing to a string does not fail.
+            let _ = clock::write_now(&mut text);
+            text
+        }
+        match self {
+            Self::Human => |lost| format!("{}  WARN log lines were lost lost_lines={lost}\n", now()),
+            Self::Json => |lost| {
+                let now = now();
+                format!("{{\"timestamp\":\"{now}\",\"level\":\"WARN\",\"target\":\"log\",\"lost_lines\":{lost}}}\n")
+            },
+        }
+    }
+}
+
 /// These fields of an access record come first and speak for themselves; any other is shown with its name.
 const UNNAMED: [&str; 6] = ["message", "status", "method", "path", "upstream", "duration_us"];
 

@@ -23,7 +23,7 @@ pub fn start(format: Option<LogFormat>) -> LogSink {
 
 /// Starts logging to `output`.
 pub fn start_to(output: impl io::Write + Send + 'static, format: LogFormat) -> LogSink {
-    let sink = LogSink::start(output);
+    let sink = LogSink::start(output, format.notice_of_loss());
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::INFO)
         .with_ansi(false)

@@ -5,13 +5,16 @@ use std::io;
 use std::mem;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 /// Lines are written so often while there are any.
 const INTERVAL: Duration = Duration::from_millis(20);
 /// A thread whose lines nobody takes off the pipe keeps so many bytes of them, and counts the rest.
 const MAX_WAITING: usize = 1024 * 1024;
+
+/// How long the end of the log may take, where nobody reads it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The log. [`finish`](Self::finish) writes what is left.
 #[derive(Clone)]
@@ -22,7 +25,8 @@ struct Shared {
     shards: Mutex<Vec<Arc<Shard>>>,
     /// Tells the writer that there is something; dropped, that there will be nothing more.
     bell: Mutex<Option<Sender<()>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Told, by falling silent, that the writer has ended.
+    written: Mutex<Option<Receiver<()>>>,
 }
 
 #[derive(Default)]
@@ -39,24 +43,31 @@ thread_local! {
 }
 
 impl LogSink {
-    pub(super) fn start(output: impl io::Write + Send + 'static) -> Self {
+    /// `notice` makes a line of how many lines were lost.
+    pub(super) fn start(output: impl io::Write + Send + 'static, notice: fn(usize) -> String) -> Self {
         let (bell, rings) = mpsc::channel();
-        let shared =
-            Arc::new(Shared { shards: Mutex::new(Vec::new()), bell: Mutex::new(Some(bell)), writer: Mutex::new(None) });
+        let (done, written) = mpsc::channel::<()>();
+        let shared = Arc::new(Shared {
+            shards: Mutex::new(Vec::new()),
+            bell: Mutex::new(Some(bell)),
+            written: Mutex::new(Some(written)),
+        });
         let weak = Arc::downgrade(&shared);
         let shards = move || weak.upgrade().map(|shared| lock(&shared.shards).clone()).unwrap_or_default();
-        let writer = thread::Builder::new().name("log".into()).spawn(move || write_lines(output, &rings, &shards));
-        *lock(&shared.writer) = writer.ok();
+        let writer = thread::Builder::new().name("log".into());
+        // Without a thread there is no log; there will be no workers either, and `main` says so.
+        let _ = writer.spawn(move || {
+            write_lines(output, &rings, &shards, notice);
+            drop(done);
+        });
         Self(shared)
     }
 
-    /// Writes everything that was logged until now, and ends the log.
+    /// Writes everything that was logged until now, and ends the log; gives up where nobody reads it.
     pub fn finish(&self) {
         drop(lock(&self.0.bell).take());
-        let writer = lock(&self.0.writer).take();
-        if let Some(writer) = writer {
-            // A writer that panicked has nothing more to say.
-            let _ = writer.join();
+        if let Some(written) = lock(&self.0.written).take() {
+            let _ = written.recv_timeout(LAST_WORDS);
         }
     }
 
@@ -100,7 +111,12 @@ impl Shard {
 }
 
 /// The writer's life: woken by the first line after a pause, it takes what all threads have, and lets more gather.
-fn write_lines(mut output: impl io::Write, rings: &Receiver<()>, shards: &dyn Fn() -> Vec<Arc<Shard>>) {
+fn write_lines(
+    mut output: impl io::Write,
+    rings: &Receiver<()>,
+    shards: &dyn Fn() -> Vec<Arc<Shard>>,
+    notice: fn(usize) -> String,
+) {
     let mut lines = Vec::new();
     let mut open = true;
     while open {
@@ -112,13 +128,28 @@ fn write_lines(mut output: impl io::Write, rings: &Receiver<()>, shards: &dyn Fn
             lines.clear();
             let lost = shard.take_into(&mut lines);
             if lost > 0 {
-                lines.extend_from_slice(format!("{{\"level\":\"WARN\",\"lost_lines\":{lost}}}\n").as_bytes());
+                lines.extend_from_slice(notice(lost).as_bytes());
             }
             // Nowhere is left to say that the log cannot be written.
-            let _ = output.write_all(&lines);
+            let _ = write_patiently(&mut output, &lines);
         }
         let _ = output.flush();
     }
+}
+
+/// Writes all of it, though the output may be a pipe that somebody has made non-blocking.
+#[expect(clippy::disallowed_methods, reason = "the log's own thread may wait: it is what the workers do not have to")]
+fn write_patiently(output: &mut impl io::Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match output.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(INTERVAL),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// A poisoned log is still a log.

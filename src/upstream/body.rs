@@ -27,6 +27,8 @@ pub(crate) enum RequestBody {
     Whole(Bytes),
     /// Passes through as the caller sends it.
     Streamed(Box<Streamed>),
+    /// Was sent.
+    Gone,
 }
 
 /// A body that is not held.
@@ -136,16 +138,16 @@ impl RequestBody {
     pub(crate) fn held(&self) -> &[u8] {
         match self {
             Self::Whole(bytes) => bytes,
-            Self::Empty | Self::Streamed(_) => &[],
+            Self::Empty | Self::Streamed(_) | Self::Gone => &[],
         }
     }
 
-    /// Another one of the same, where that is possible.
-    pub(super) fn replay(&self) -> Option<Self> {
+    /// Another one of the same; of one that streams, nothing is left to repeat.
+    pub(crate) fn repeat(&self) -> Self {
         match self {
-            Self::Empty => Some(Self::Empty),
-            Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
-            Self::Streamed(_) => None,
+            Self::Empty => Self::Empty,
+            Self::Whole(bytes) => Self::Whole(bytes.clone()),
+            Self::Streamed(_) | Self::Gone => Self::Gone,
         }
     }
 }
@@ -156,7 +158,7 @@ impl Body for RequestBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         match self.get_mut() {
-            Self::Empty => Poll::Ready(None),
+            Self::Empty | Self::Gone => Poll::Ready(None),
             body @ Self::Whole(_) => match std::mem::replace(body, Self::Empty) {
                 Self::Whole(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 _ => Poll::Ready(None),
@@ -167,7 +169,7 @@ impl Body for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Empty => true,
+            Self::Empty | Self::Gone => true,
             Self::Whole(bytes) => bytes.is_empty(),
             Self::Streamed(body) => body.incoming.is_end_stream(),
         }
@@ -175,7 +177,7 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Empty => SizeHint::with_exact(0),
+            Self::Empty | Self::Gone => SizeHint::with_exact(0),
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Streamed(body) => body.incoming.size_hint(),
         }

@@ -1,12 +1,10 @@
 //! Sends an authorised request, and says what may be sent twice.
 
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use http::{Method, Request, Response, StatusCode, request, response};
+use http::{Request, Response, StatusCode, response};
 use hyper::body::Incoming;
-use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
 use super::answer::Lease;
@@ -16,8 +14,7 @@ use super::connection::Connection;
 use super::{StreamedBody, Upstream};
 use crate::config::Timeouts;
 use crate::credential::{Authorized, PlaceError};
-use crate::headers::Outgoing;
-use crate::route::{Spoken, Target};
+use crate::route::Spoken;
 use crate::wire::Malformed;
 
 /// What the upstream said, before anything was done about it.
@@ -60,72 +57,61 @@ pub(crate) enum SendError {
 /// was not written at all, or its method is idempotent and its body can be repeated.
 ///
 /// Dropping the future cancels the request: its connection is closed.
-pub(crate) async fn send(authorized: Authorized) -> Result<Answer, SendError> {
-    let (target, outgoing) = authorized.into_parts();
-    let Target { upstream, spoken, .. } = target;
-    let (head, body) = exchange(&upstream, outgoing).await?;
-    Ok(Answer { head, body, upstream, spoken })
+pub(crate) async fn send(mut authorized: Authorized) -> Result<Answer, SendError> {
+    let upstream = Rc::clone(authorized.upstream());
+    let (head, body) = match upstream.pool.take(!authorized.is_idempotent()) {
+        Some(connection) => match send_on_pooled(connection, &mut authorized).await {
+            Ok(answer) => answer,
+            Err(Unsent::Again) => {
+                authorized.renew()?;
+                Box::pin(send_on_new(&mut authorized)).await?
+            }
+            Err(Unsent::Never(error)) => return Err(error),
+        },
+        None => Box::pin(send_on_new(&mut authorized)).await?,
+    };
+    Ok(Answer { head, body, upstream, spoken: authorized.into_spoken() })
 }
 
-async fn exchange(upstream: &Rc<Upstream>, outgoing: Outgoing) -> Result<(response::Parts, StreamedBody), SendError> {
-    let Outgoing { head, body, exchange, wants_body } = outgoing;
-    let idempotent = is_idempotent(&head.method);
-    if let Some(mut connection) = upstream.pool.take(!idempotent) {
-        let spare = if idempotent { body.replay().map(|body| (head.clone(), body)) } else { None };
-        let request = request(head, body, wants_body.clone());
-        match exchange_once(&mut connection, request, &exchange, upstream.timeouts()).await {
-            Ok(response) => return answer(response, upstream, connection, exchange),
-            Err(lost) => {
-                drop(connection);
-                let (mut head, body) = lost.unwritten.or(spare.filter(|_| lost.raced)).ok_or(lost.error)?;
-                // Signed afresh: what dates the request must not be older than the request.
-                upstream.credential.place(&mut head, body.held(), SystemTime::now())?;
-                return Box::pin(send_on_new(upstream, head, body, exchange, wants_body)).await;
-            }
+/// What becomes of a request that a pooled connection did not serve.
+enum Unsent {
+    /// It may be sent once more.
+    Again,
+    /// It may not.
+    Never(SendError),
+}
+
+async fn send_on_pooled(
+    mut connection: Connection,
+    authorized: &mut Authorized,
+) -> Result<(response::Parts, StreamedBody), Unsent> {
+    let keep = authorized.can_be_repeated();
+    match exchange_once(&mut connection, authorized, keep).await {
+        Ok(response) => answer(response, authorized, connection).map_err(Unsent::Never),
+        Err(Lost { unwritten: Some(request), .. }) => {
+            authorized.put_back(request);
+            Err(Unsent::Again)
         }
+        Err(lost) if keep && lost.raced => Err(Unsent::Again),
+        Err(lost) => Err(Unsent::Never(lost.error)),
     }
-    Box::pin(send_on_new(upstream, head, body, exchange, wants_body)).await
 }
 
 /// Boxed by its callers: a handshake's state is large, and would be moved about with every request that needs none.
-async fn send_on_new(
-    upstream: &Rc<Upstream>,
-    head: request::Parts,
-    body: RequestBody,
-    exchange: Rc<Exchange>,
-    wants_body: Option<Arc<Notify>>,
-) -> Result<(response::Parts, StreamedBody), SendError> {
-    let mut connection = Connection::open(&upstream.dialer).await?;
-    let request = request(head, body, wants_body);
-    match exchange_once(&mut connection, request, &exchange, upstream.timeouts()).await {
-        Ok(response) => answer(response, upstream, connection, exchange),
+async fn send_on_new(authorized: &mut Authorized) -> Result<(response::Parts, StreamedBody), SendError> {
+    let mut connection = Connection::open(&authorized.upstream().dialer).await?;
+    match exchange_once(&mut connection, authorized, false).await {
+        Ok(response) => answer(response, authorized, connection),
         Err(lost) => Err(lost.error),
     }
-}
-
-/// RFC 9110 9.2.2.
-fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
-}
-
-fn request(head: request::Parts, body: RequestBody, wants_body: Option<Arc<Notify>>) -> Request<RequestBody> {
-    let mut request = Request::from_parts(head, body);
-    if let Some(signal) = wants_body {
-        hyper::ext::on_informational(&mut request, move |interim| {
-            if interim.status() == StatusCode::CONTINUE {
-                signal.notify_one();
-            }
-        });
-    }
-    request
 }
 
 /// An exchange that failed.
 struct Lost {
     error: SendError,
     /// The request, if nothing of it was written.
-    unwritten: Option<(request::Parts, RequestBody)>,
-    /// Whether the connection was closed under the request, which no answer had begun to.
+    unwritten: Option<Request<RequestBody>>,
+    /// Whether the connection was closed under the request, before a whole answer's header.
     raced: bool,
 }
 
@@ -137,21 +123,21 @@ impl From<SendError> for Lost {
 
 async fn exchange_once(
     connection: &mut Connection,
-    request: Request<RequestBody>,
-    exchange: &Exchange,
-    timeouts: &Timeouts,
+    authorized: &mut Authorized,
+    keep: bool,
 ) -> Result<Response<Incoming>, Lost> {
+    let request = authorized.take(keep);
+    let exchange = authorized.exchange();
     exchange.touch();
-    let response = connection.exchange(request);
     tokio::select! {
         biased;
-        outcome = response => outcome.map_err(|mut refused| {
-            let unwritten = refused.take_message().map(Request::into_parts);
+        outcome = connection.exchange(request) => outcome.map_err(|mut refused| {
+            let unwritten = refused.take_message();
             let error = classify(refused.into_error(), exchange);
             let raced = matches!(error, SendError::Incomplete(_) | SendError::Terminated(_));
             Lost { error, unwritten, raced }
         }),
-        error = overdue(exchange, timeouts) => Err(error.into()),
+        error = overdue(exchange, authorized.upstream().timeouts()) => Err(error.into()),
     }
 }
 
@@ -177,15 +163,15 @@ async fn overdue(exchange: &Exchange, timeouts: &Timeouts) -> SendError {
 
 fn answer(
     response: Response<Incoming>,
-    upstream: &Rc<Upstream>,
+    authorized: &Authorized,
     connection: Connection,
-    exchange: Rc<Exchange>,
 ) -> Result<(response::Parts, StreamedBody), SendError> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(SendError::UnaskedUpgrade);
     }
     let (head, incoming) = response.into_parts();
-    Ok((head, StreamedBody::new(incoming, Lease::new(Rc::clone(upstream), connection, exchange))))
+    let lease = Lease::new(Rc::clone(authorized.upstream()), connection, Rc::clone(authorized.exchange()));
+    Ok((head, StreamedBody::new(incoming, lease)))
 }
 
 fn classify(error: hyper::Error, exchange: &Exchange) -> SendError {
