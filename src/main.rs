@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anstream::{eprintln, stdout};
+use anstream::{stderr, stdout};
 use clap::{CommandFactory, Parser};
 use sidekey::cli::{Cli, Command, ConfigFlag, check, demo, run};
 use sidekey::{Config, telemetry};
@@ -21,19 +21,20 @@ fn main() -> ExitCode {
             log.finish();
             outcome.map_err(Failure::running)
         }),
-        Command::Check { config } => {
-            load(&config).and_then(|config| check::check(&config, &mut stdout()).map_err(Failure::of_config))
-        }
+        Command::Check { config } => load(&config)
+            .and_then(|config| check::check(&config, &mut stdout()).map_err(|error| Failure::of_check(&error))),
         Command::Demo(options) => demo::demo(options, &mut stdout()).map_err(Failure::running),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "sidekey", &mut stdout());
-            stdout().flush().map_err(Failure::running)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "sidekey", &mut script);
+            stdout().write_all(&script).map_err(Failure::running)
         }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { text, code }) => {
-            eprintln!("{text}");
+            // Nowhere is left to say that it cannot be said.
+            let _ = writeln!(stderr(), "{text}");
             code
         }
     }
@@ -50,8 +51,12 @@ impl Failure {
         Self { text: chain(&error), code: ExitCode::FAILURE }
     }
 
-    fn of_config(error: impl Error) -> Self {
-        Self { text: chain(&error), code: BAD_CONFIG.into() }
+    fn of_check(error: &check::CheckError) -> Self {
+        let code = match error {
+            check::CheckError::Serve(_) => BAD_CONFIG.into(),
+            check::CheckError::Write(_) => ExitCode::FAILURE,
+        };
+        Self { text: chain(error), code }
     }
 }
 

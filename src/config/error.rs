@@ -100,7 +100,7 @@ impl Position {
 
 impl Fault {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { message: without_controls(message.into()), hint: None }
     }
 
     pub(crate) fn message(&self) -> &str {
@@ -108,7 +108,7 @@ impl Fault {
     }
 
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self { hint: Some(without_controls(hint.into())), ..self }
     }
 
     /// With the one of `known` that was probably meant, if any was.
@@ -180,6 +180,11 @@ impl fmt::Display for Position {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// A name from the file may hold what a terminal would obey.
+fn without_controls(text: String) -> String {
+    if text.contains(char::is_control) { text.escape_debug().collect() } else { text }
+}
 
 #[cfg(test)]
 mod tests {

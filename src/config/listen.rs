@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::error::Fault;
+use super::names::HostName;
 use super::read::{At, Table};
 use super::{ListenAddress, Listener, names};
 use crate::upstream::Host;
@@ -16,7 +17,7 @@ const MAX_SOCKET_PATH: usize = 107;
 pub(super) struct ListenerFile<'a> {
     pub(super) name: &'a str,
     pub(super) address: Option<At<ListenAddress>>,
-    pub(super) names: Vec<Box<str>>,
+    pub(super) names: Vec<HostName>,
     pub(super) upstream: Option<At<&'a str>>,
 }
 
@@ -24,6 +25,7 @@ impl ListenerFile<'_> {
     /// The listener, which serves the upstream at `upstream` alone, if it names one.
     pub(super) fn into_listener(self, upstream: Option<usize>) -> Option<Listener> {
         let Self { name, address, names, .. } = self;
+        let names = names.into_iter().map(|name| name.value).collect();
         Some(Listener { name: name.into(), address: address?.value, names, upstream })
     }
 }
@@ -35,7 +37,7 @@ pub(super) fn read_all<'a>(table: &mut Table<'a>) -> Vec<ListenerFile<'a>> {
 fn read<'a>(name: &At<&'a str>, table: &mut Table<'a>) -> Option<ListenerFile<'a>> {
     names::check_label(table, name);
     let mode = table.parsed("mode", "a mode in quotes, such as `\"0660\"`", parse_mode);
-    let names = names::read_hosts(table, "names").into_iter().map(|name| name.value).collect();
+    let names = names::read_hosts(table, "names");
     let upstream = table.text("upstream", "the name of an upstream");
     let mut address = read_address(table);
     match (address.as_mut().map(|address| &mut address.value), mode) {

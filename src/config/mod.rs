@@ -16,6 +16,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -139,14 +140,7 @@ pub(crate) struct Tls {
     /// The name in SNI and in the certificate, where it is not the URL's host.
     pub(crate) server_name: Option<rustls::pki_types::ServerName<'static>>,
     /// Shown to an upstream that asks who is calling.
-    pub(crate) client: Option<ClientIdentity>,
-}
-
-/// A client certificate chain and its private key, which is wiped when it is dropped.
-pub(crate) struct ClientIdentity {
-    pub(crate) chain: Vec<rustls::pki_types::CertificateDer<'static>>,
-    /// In DER: PKCS #8, PKCS #1 or SEC 1.
-    pub(crate) key: crate::Secret,
+    pub(crate) client: Option<Arc<rustls::sign::CertifiedKey>>,
 }
 
 /// `timeouts = { … }`: a deadline for every phase.

@@ -1,10 +1,10 @@
 //! Names: what they are made of, and that each means one thing.
 
-use super::ListenAddress;
 use super::error::Fault;
 use super::listen::ListenerFile;
 use super::read::{At, Place, Reader, Table};
 use super::upstream::UpstreamsFile;
+use super::{ListenAddress, Upstream};
 use crate::upstream::Host;
 
 /// A host name that means an upstream, or a listener itself.
@@ -48,6 +48,7 @@ pub(super) fn check(reader: &Reader<'_>, listeners: &[ListenerFile<'_>], upstrea
     }
     check_addresses(reader, listeners);
     check_hosts(reader, listeners, upstreams);
+    check_own_names(reader, listeners, upstreams);
 }
 
 /// Refuses a second listener at one address. Port 0 is a new port each time.
@@ -77,8 +78,21 @@ fn check_hosts(reader: &Reader<'_>, listeners: &[ListenerFile<'_>], upstreams: &
                 reader.refuse(place, fault.hint("`NAME.localhost` and the path prefix `/NAME` work without `hosts`"));
             } else if let Some(other) = means_other_by_name(host, own_name, &upstreams.names) {
                 reader.refuse(place, Fault::new(format!("this name means `upstream.{other}` already")));
+            } else if let Some(other) = means_other_by_url(host, own_name, &upstreams.read) {
+                let fault = Fault::new(format!("this is the host of the URL of `upstream.{other}`"));
+                reader.refuse(place, fault.hint("only an upstream whose URL has the same host may list it"));
             }
             taken.push((host, own_name));
+        }
+    }
+}
+
+/// Refuses a listener's own name that means an upstream: it would hide it.
+fn check_own_names(reader: &Reader<'_>, listeners: &[ListenerFile<'_>], upstreams: &UpstreamsFile<'_>) {
+    for At { value: name, place } in listeners.iter().flat_map(|written| &written.names) {
+        let by_url = || means_other_by_url(name, "", &upstreams.read);
+        if let Some(other) = means_other_by_name(name, "", &upstreams.names).or_else(by_url) {
+            reader.refuse(place, Fault::new(format!("this name means `upstream.{other}`, not the listener")));
         }
     }
 }
@@ -99,11 +113,20 @@ fn means_a_listener(host: &str, listeners: &[ListenerFile<'_>]) -> bool {
         Some(ListenAddress::Unix { .. }) | None => false,
     };
     matches!(host, "localhost" | "127.0.0.1" | "[::1]")
-        || listeners.iter().any(|written| is_address(written) || written.names.iter().any(|name| **name == *host))
+        || listeners.iter().any(|written| is_address(written) || written.names.iter().any(|name| *name.value == *host))
 }
 
 /// `NAME.localhost` means the upstream NAME, and so no other.
 fn means_other_by_name<'a>(host: &str, own_name: &str, names: &[&'a str]) -> Option<&'a str> {
     let label = host.strip_suffix(".localhost")?;
     names.iter().copied().find(|name| *name == label && *name != own_name)
+}
+
+/// The host of one upstream's URL means no other, unless it is the host of the other's URL, too.
+fn means_other_by_url<'a>(host: &str, own_name: &str, upstreams: &'a [Upstream]) -> Option<&'a str> {
+    let has_host = |upstream: &&Upstream| upstream.origin.host().to_string() == *host;
+    if upstreams.iter().any(|upstream| *upstream.name == *own_name && has_host(&upstream)) {
+        return None;
+    }
+    upstreams.iter().find(has_host).map(|upstream| &*upstream.name)
 }

@@ -3,6 +3,7 @@
 
 use super::error::{Fault, Position, Problem};
 
+const KEY: &str = "a key is made of letters, digits, `-` and `_`, or stands in quotes";
 const COMMA: &str = "a comma is missing or too many, or the list is not closed";
 
 /// What is wrong with `text`: of each line the first error, as the others follow from it.
@@ -25,7 +26,12 @@ fn fault(message: &str) -> Fault {
         Fault::new("this key or section is given twice")
     } else if about("dotted key") {
         Fault::new("this key already has a value, which cannot be extended")
-    } else if about("string values must be quoted") {
+    } else if about("unexpected key or value") {
+        Fault::new("expected the end of the line")
+            .hint("one `key = value` stands on a line, or between commas in `{ }`")
+    } else if about("unquoted keys") {
+        Fault::new("expected a key").hint(KEY)
+    } else if about("string values must be quoted") || about("invalid literal string") {
         Fault::new("expected a value").hint("a text stands in quotes: `key = \"text\"`")
     } else if about("unclosed table") || about("unclosed array table") {
         Fault::new("the section's name is not closed").hint("a section starts as `[name]`, alone on its line")
@@ -46,7 +52,7 @@ fn fault(message: &str) -> Fault {
     } else if about("carriage return") || about("character") {
         Fault::new("a control character that TOML does not allow")
     } else if about("key") {
-        Fault::new("expected a key").hint("a key is made of letters, digits, `-` and `_`, or stands in quotes")
+        Fault::new("expected a key").hint(KEY)
     } else {
         Fault::new("not valid TOML")
     }
@@ -79,6 +85,9 @@ mod tests {
             ("a = { b = 1 c = 2 }", "1:11 expected a value\n"),
             ("hunter2", "1:8 expected `key = value`\n"),
             ("a =", "1:4 expected a value\n"),
+            ("= 3", "1:1 expected a key\n"),
+            ("a = \"x\" b = 2", "1:9 expected the end of the line\n"),
+            ("[a]]", "1:4 expected the end of the line\n"),
         ] {
             assert_eq!(report(text), told, "{text}");
         }

@@ -115,7 +115,7 @@ fn what_is_written_is_what_is_had() {
          [upstream.two]\nurl = 'http://127.0.0.1:81'\nauth.bearer.token = 'env:KEY'\nhosts = ['A.Test', '[::2]']\n\
          timeouts.idle = '250ms'\npool = { max_idle = 0, idle = '1h' }\n\
          [upstream.one]\npreset = 'imagior'\nauth = { bearer = { token = 'env:KEY' } }\n\
-         [upstream.plain]\nurl = 'http://a.test'\nallow_plaintext = true\nauth.bearer.token = 'env:KEY'\n",
+         [upstream.plain]\nurl = 'http://c.test'\nallow_plaintext = true\nauth.bearer.token = 'env:KEY'\n",
     );
     assert_eq!((config.server.workers.get(), config.server.drain), (3, Duration::ZERO));
     let listeners: Vec<&str> = config.listeners.iter().map(|listener| &*listener.name).collect();
@@ -129,6 +129,31 @@ fn what_is_written_is_what_is_had() {
     assert_eq!(config.upstreams[0].timeouts.idle, Duration::from_millis(250));
     assert_eq!((config.upstreams[0].pool.max_idle, config.upstreams[0].pool.idle), (0, Duration::from_secs(3600)));
     assert_eq!(config.upstreams[1].origin.to_string(), "https://api.imagior.com");
+}
+
+#[test]
+fn a_name_that_means_an_upstream_is_no_other_ones() {
+    let two = |extra: &str| {
+        format!(
+            "{extra}[upstream.one]\npreset = 'imagior'\nauth.bearer.token = 'env:KEY'\n\
+             [upstream.two]\nurl = 'https://b.test'\nauth.bearer.token = 'env:KEY'\n"
+        )
+    };
+    for (text, told) in [
+        (two("") + "hosts = ['api.imagior.com']\n", "this is the host of the URL of `upstream.one`"),
+        (two("") + "hosts = ['one.localhost']\n", "this name means `upstream.one` already"),
+        (
+            two("[listen.a]\naddress = '127.0.0.1:1'\nnames = ['b.test']\n"),
+            "this name means `upstream.two`, not the listener",
+        ),
+        (
+            two("[listen.a]\naddress = '127.0.0.1:1'\nnames = ['one.localhost']\n"),
+            "this name means `upstream.one`, not the listener",
+        ),
+    ] {
+        assert!(refuse(&text).contains(told), "{text}");
+    }
+    accept(&(two("") + "hosts = ['b.test']\n"));
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! `tls = { … }` of an upstream: whom to trust besides the system's roots, and what to show. Certificates and keys are
 //! tried here, so that a bad one is found before it is needed.
 
+use std::sync::Arc;
+
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroize;
 
+use super::Tls;
 use super::error::Fault;
 use super::read::{At, Table};
-use super::{ClientIdentity, Tls};
 use crate::Secret;
 
 pub(super) fn read(table: &mut Table<'_>) -> Tls {
@@ -42,7 +44,7 @@ fn is_certificate(certificate: &CertificateDer<'static>) -> bool {
     RootCertStore::empty().add(certificate.clone()).is_ok()
 }
 
-fn read_client(table: &mut Table<'_>) -> Option<ClientIdentity> {
+fn read_client(table: &mut Table<'_>) -> Option<Arc<CertifiedKey>> {
     let chain = read_certificates(table, "client_cert");
     let key = table.secret_bytes("client_key");
     match (table.has("client_cert"), table.has("client_key")) {
@@ -51,8 +53,8 @@ fn read_client(table: &mut Table<'_>) -> Option<ClientIdentity> {
         (true, true) | (false, false) => {}
     }
     let (chain, key) = (chain?.value, key?);
-    match usable_key(&chain, &key.value) {
-        Ok(key) => Some(ClientIdentity { chain, key }),
+    match usable_key(chain, &key.value) {
+        Ok(identity) => Some(Arc::new(identity)),
         Err(fault) => {
             table.refuse(&key.place, fault);
             None
@@ -60,21 +62,18 @@ fn read_client(table: &mut Table<'_>) -> Option<ClientIdentity> {
     }
 }
 
-/// The key of `pem` in DER, if it is that of the chain's first certificate.
-fn usable_key(chain: &[CertificateDer<'static>], pem: &Secret) -> Result<Secret, Fault> {
+/// The chain with the key of `pem`, if it is that of the first certificate. What was parsed on the way is wiped; the
+/// TLS library keeps the one copy that it signs with.
+fn usable_key(chain: Vec<CertificateDer<'static>>, pem: &Secret) -> Result<CertifiedKey, Fault> {
     let mut key = PrivateKeyDer::from_pem_slice(pem.expose()).map_err(|_| {
         let fault = Fault::new("it holds no private key in PEM");
         fault.hint("a key starts with `-----BEGIN PRIVATE KEY-----`; one with a password cannot be used")
     })?;
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let pair = CertifiedKey::from_der(chain.to_vec(), key.clone_key(), &provider);
-    let secret = Secret::new(key.secret_der().to_vec());
+    let signing_key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key);
     key.zeroize();
-    match pair {
-        Ok(_) => Ok(secret),
-        Err(rustls::Error::InconsistentKeys(_)) => {
-            Err(Fault::new("it is not the key of the certificate in `client_cert`"))
-        }
-        Err(_) => Err(Fault::new("it is not a key that TLS can use")),
+    let identity = CertifiedKey::new(chain, signing_key.map_err(|_| Fault::new("it is not a key that TLS can use"))?);
+    match identity.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(identity),
+        Err(_) => Err(Fault::new("it is not the key of the certificate in `client_cert`")),
     }
 }

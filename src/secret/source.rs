@@ -79,6 +79,12 @@ pub(crate) enum SourceError {
     TooLarge,
 }
 
+/// Whether the environment says where the system's roots are (which `rustls-native-certs` reads).
+#[expect(clippy::disallowed_methods, reason = "this file is the one that reads the environment")]
+pub(crate) fn names_system_roots() -> bool {
+    ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
 /// Where references lead.
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {

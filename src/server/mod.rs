@@ -23,7 +23,7 @@ pub use self::listen::BoundAddress;
 use self::listen::Listening;
 pub(crate) use self::visit::Visit;
 use self::worker::{Arrival, Worker};
-use crate::Config;
+use crate::config::{self, Config};
 use crate::upstream::resolve::{self, Lookups};
 use crate::upstream::{TlsSetupError, tls};
 
@@ -42,7 +42,7 @@ pub enum ServeError {
         source: io::Error,
     },
     /// What `tls` says of an upstream cannot be used.
-    #[error("`upstream.{upstream}.tls` cannot be used")]
+    #[error("the TLS of `upstream.{upstream}` cannot be set up")]
     Tls {
         /// The upstream's name in the config.
         upstream: Box<str>,
@@ -141,19 +141,22 @@ impl Server {
 
 fn tls_clients(config: &Config) -> Result<Vec<Option<tls::Client>>, ServeError> {
     // Reading the system's roots takes milliseconds, which a config without TLS need not spend.
-    let roots = std::cell::LazyCell::new(tls::SystemRoots::load);
-    config
-        .upstreams
-        .iter()
-        .map(|upstream| {
-            if !upstream.origin.tls() {
-                return Ok(None);
-            }
-            tls::Client::new(upstream, &roots)
-                .map(Some)
-                .map_err(|source| ServeError::Tls { upstream: upstream.name.clone(), source: UpstreamTlsError(source) })
-        })
-        .collect()
+    let mut roots = None;
+    let mut client = |upstream: &config::Upstream| {
+        if !upstream.origin.tls() {
+            return Ok(None);
+        }
+        let roots = match &roots {
+            Some(roots) => roots,
+            None => roots.insert(tls::SystemRoots::load()?),
+        };
+        tls::Client::new(upstream, roots).map(Some)
+    };
+    let named = |upstream: &config::Upstream, source| ServeError::Tls {
+        upstream: upstream.name.clone(),
+        source: UpstreamTlsError(source),
+    };
+    config.upstreams.iter().map(|upstream| client(upstream).map_err(|source| named(upstream, source))).collect()
 }
 
 /// Deals each connection to the worker that has the fewest.

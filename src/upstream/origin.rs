@@ -109,11 +109,18 @@ fn port_of(authority: &Authority, default: u16) -> Result<u16, OriginError> {
     let after_host = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, rest)| rest);
     match after_host.get(authority.host().len()..) {
         None | Some("" | ":") => Ok(default),
-        Some(text) => match text.strip_prefix(':').and_then(|digits| digits.parse().ok()) {
-            Some(0) | None => Err(OriginError::Port),
-            Some(port) => Ok(port),
-        },
+        Some(text) => {
+            match text.strip_prefix(':').filter(|digits| is_digits(digits)).and_then(|digits| digits.parse().ok()) {
+                Some(0) | None => Err(OriginError::Port),
+                Some(port) => Ok(port),
+            }
+        }
     }
+}
+
+/// A number's `parse` takes a sign, too.
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
 }
 
 impl fmt::Display for Origin {
@@ -192,6 +199,7 @@ mod tests {
             ("https://-x.com", OriginError::Host),
             ("https://1.2.3.4.5", OriginError::Host),
             ("https://api.imagga.com:0", OriginError::Port),
+            ("https://api.imagga.com:+443", OriginError::Port),
             ("https://api.imagga.com:65536", OriginError::Port),
         ] {
             assert_eq!(Origin::parse(url), Err(error), "{url}");

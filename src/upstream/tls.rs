@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::config;
@@ -12,10 +13,8 @@ use crate::config;
 pub(crate) enum TlsSetupError {
     #[error("the URL's host is no name that a certificate could hold")]
     ServerName,
-    #[error("the client certificate or its key cannot be used")]
-    ClientIdentity(#[source] rustls::Error),
-    #[error("the client key is not a private key")]
-    ClientKey,
+    #[error("`SSL_CERT_FILE` or `SSL_CERT_DIR` is set, and holds no certificate that can be used")]
+    NoRoots,
     #[error("the TLS versions cannot be set up")]
     Versions(#[source] rustls::Error),
 }
@@ -32,14 +31,20 @@ pub(crate) struct SystemRoots(Arc<RootCertStore>);
 
 impl SystemRoots {
     /// The system's roots, or Mozilla's where there are none, as in an empty container image.
-    pub(crate) fn load() -> Self {
+    ///
+    /// Fails closed where `SSL_CERT_FILE` or `SSL_CERT_DIR` name roots that cannot be used: whoever narrows trust down
+    /// does not get the whole web for a slip of the pen.
+    pub(crate) fn load() -> Result<Self, TlsSetupError> {
         let mut roots = RootCertStore::empty();
         let system = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(system.certs);
         if roots.is_empty() {
+            if crate::secret::source::names_system_roots() {
+                return Err(TlsSetupError::NoRoots);
+            }
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
-        Self(Arc::new(roots))
+        Ok(Self(Arc::new(roots)))
     }
 
     fn with(&self, extra: &[rustls::pki_types::CertificateDer<'static>]) -> Arc<RootCertStore> {
@@ -67,10 +72,8 @@ impl Client {
             .with_root_certificates(roots.with(&settings.extra_roots));
         let mut config = match &settings.client {
             Some(identity) => {
-                let key = PrivateKeyDer::try_from(identity.key.expose()).map_err(|_| TlsSetupError::ClientKey)?;
-                builder
-                    .with_client_auth_cert(identity.chain.clone(), key.clone_key())
-                    .map_err(TlsSetupError::ClientIdentity)?
+                let identity = SingleCertAndKey::from(Arc::clone(identity));
+                builder.with_client_cert_resolver(Arc::new(identity))
             }
             None => builder.with_no_client_auth(),
         };
