@@ -17,6 +17,8 @@ pub(crate) struct AnswerBody {
     source: Source,
     record: AccessRecord,
     visit: Rc<Visit>,
+    /// Why it cannot go on, told one poll late.
+    broken: Option<BrokenAnswer>,
 }
 
 enum Source {
@@ -27,17 +29,18 @@ enum Source {
 }
 
 impl AnswerBody {
-    pub(crate) fn own(text: Bytes, record: AccessRecord, visit: Rc<Visit>) -> Self {
+    pub(crate) fn own(text: Bytes, record: AccessRecord, visit: Rc<Visit>) -> Box<Self> {
         Self::new(Source::Own(Full::new(text)), record, visit)
     }
 
-    pub(crate) fn streamed(body: StreamedBody, record: AccessRecord, visit: Rc<Visit>) -> Self {
+    pub(crate) fn streamed(body: StreamedBody, record: AccessRecord, visit: Rc<Visit>) -> Box<Self> {
         Self::new(Source::Streamed(body), record, visit)
     }
 
-    fn new(source: Source, record: AccessRecord, visit: Rc<Visit>) -> Self {
+    /// Boxed: it is handed on more often than it is long.
+    fn new(source: Source, record: AccessRecord, visit: Rc<Visit>) -> Box<Self> {
         visit.begin_answer();
-        let mut body = Self { source, record, visit };
+        let mut body = Box::new(Self { source, record, visit, broken: None });
         body.note_end();
         body
     }
@@ -64,6 +67,9 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if let Some(broken) = self.broken.take() {
+            return Poll::Ready(Some(Err(broken)));
+        }
         let polled = match &mut self.source {
             Source::Own(text) => Pin::new(text).poll_frame(cx).map_err(|never| match never {}),
             Source::Streamed(body) => Pin::new(body).poll_frame(cx),
@@ -77,6 +83,13 @@ impl Body for AnswerBody {
                 self.note_end();
             }
             Poll::Ready(Some(Err(_))) => self.visit.break_answer(),
+        }
+        if let Poll::Ready(Some(Err(broken))) = polled {
+            // hyper drops what it has not written yet when a body fails: let it write the header, at least, so that
+            // nobody takes the cut for a connection that was closed before the request.
+            self.broken = Some(broken);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         polled
     }

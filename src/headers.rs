@@ -16,7 +16,7 @@ use crate::policy::Grant;
 use crate::route::{Spoken, Target};
 use crate::upstream::{Exchange, RequestBody, Upstream};
 
-/// A request that may cross, and has no credential yet.
+/// A request that may cross, and has no credential yet. Always boxed, as every stage from here on hands it to the next.
 pub(crate) struct Outgoing {
     pub(crate) head: request::Parts,
     pub(crate) body: RequestBody,
@@ -26,7 +26,7 @@ pub(crate) struct Outgoing {
 }
 
 /// Takes off what may not cross, and says where the request goes.
-pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant) -> Outgoing {
+pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant) -> Box<Outgoing> {
     let Target { upstream, path, .. } = grant.target();
     let (mut head, incoming) = request.into_parts();
     let wants_trailers = names_token(&head.headers, &TE, "trailers");
@@ -47,14 +47,15 @@ pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant) -> Outgoing {
         if had_length || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
             head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        return Outgoing { head, body: RequestBody::Empty, exchange: Exchange::begun(0), wants_body: None };
+        let exchange = Exchange::new();
+        return Box::new(Outgoing { head, body: RequestBody::Empty, exchange, wants_body: None });
     }
     match incoming.size_hint().exact() {
         Some(length) => head.headers.insert(CONTENT_LENGTH, length.into()),
         None => head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
     };
     let (body, exchange, wants_body) = RequestBody::streamed(incoming, upstream, expects);
-    Outgoing { head, body, exchange, wants_body }
+    Box::new(Outgoing { head, body, exchange, wants_body })
 }
 
 /// Takes off the upstream's answer what was only for sidekey, and keeps its redirects on sidekey.
@@ -159,6 +160,10 @@ fn rewrite_location(location: &HeaderValue, upstream: &Upstream, spoken: &Spoken
     let prefix = if spoken.prefixed { format!("/{}", upstream.name()) } else { String::new() };
     let authority = spoken.authority.as_ref().and_then(|authority| authority.to_str().ok());
     let origin = authority.map(|authority| format!("http://{authority}")).unwrap_or_default();
+    if origin.is_empty() && prefix.is_empty() && own_path.starts_with("//") {
+        // Alone, it would name another authority (RFC 3986 4.2).
+        return None;
+    }
     let slash = if own_path.starts_with('/') { "" } else { "/" };
     HeaderValue::try_from(format!("{origin}{prefix}{slash}{own_path}")).ok()
 }

@@ -1,6 +1,6 @@
 //! Stage 3: may they? A [`Grant`] is made here and nowhere else.
 
-use http::{Method, Request};
+use http::Request;
 
 use crate::caller::Caller;
 use crate::route::Target;
@@ -43,7 +43,8 @@ pub struct Grant {
 
 /// Decides. Fails closed: what is not granted goes nowhere.
 pub(crate) fn decide<B>(_caller: Caller, target: Target, request: &Request<B>) -> Result<Grant, PolicyError> {
-    if request.method() == Method::TRACE {
+    // Methods are case-sensitive, and there are servers that do not know; TRACK is what some of them call it.
+    if ["TRACE", "TRACK"].iter().any(|name| request.method().as_str().eq_ignore_ascii_case(name)) {
         return Err(PolicyError::Trace);
     }
     Ok(Grant { target })

@@ -15,7 +15,7 @@ use crate::{caller, credential, headers, policy, upstream};
 /// Answers a request. Never fails: what goes wrong is an answer, too.
 ///
 /// Dropping the future cancels the request, at the upstream as well.
-pub(crate) async fn handle(visit: Rc<Visit>, request: Request<Incoming>) -> Response<AnswerBody> {
+pub(crate) async fn handle(visit: Rc<Visit>, request: Request<Incoming>) -> Response<Box<AnswerBody>> {
     visit.begin(request.version());
     let mut record = AccessRecord::begin(&request);
     match forward(&visit, request, &mut record).await {

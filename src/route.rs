@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Request, Uri};
 
 use crate::caller::Caller;
 use crate::config;
@@ -92,7 +92,7 @@ impl Routes {
 
     /// Finds what the request means.
     pub(crate) fn find<B>(&self, caller: Caller, request: &Request<B>) -> Result<Target, RouteError> {
-        if request.method() == Method::CONNECT {
+        if request.method().as_str().eq_ignore_ascii_case("CONNECT") {
             return Err(RouteError::Tunnel);
         }
         let authority = authority(request.uri(), request.headers())?;

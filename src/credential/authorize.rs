@@ -40,7 +40,7 @@ use crate::upstream::{CollectError, Exchange, RequestBody, Upstream};
 /// ```
 pub struct Authorized {
     target: Target,
-    outgoing: Outgoing,
+    outgoing: Box<Outgoing>,
 }
 
 impl Authorized {
@@ -66,14 +66,14 @@ impl Authorized {
     }
 
     /// Whether doing it twice is doing it once.
-    pub(crate) fn is_idempotent(&self) -> bool {
+    fn is_idempotent(&self) -> bool {
         let method = &self.outgoing.head.method;
         matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
     }
 
     /// Takes the request out, to be sent for the first time; what can be repeated keeps a copy if `keep`.
     pub(crate) fn take(&mut self, keep: bool) -> Request<RequestBody> {
-        let Outgoing { head, body, wants_body, .. } = &mut self.outgoing;
+        let Outgoing { head, body, .. } = &mut *self.outgoing;
         let (head, body) = if keep {
             (head.clone(), body.repeat())
         } else {
@@ -81,7 +81,7 @@ impl Authorized {
             (mem::replace(head, empty), mem::replace(body, RequestBody::Gone))
         };
         let mut request = Request::from_parts(head, body);
-        if let Some(signal) = wants_body.clone() {
+        if let Some(signal) = self.outgoing.wants_body.clone() {
             hyper::ext::on_informational(&mut request, move |interim| {
                 if interim.status() == StatusCode::CONTINUE {
                     signal.notify_one();
@@ -98,7 +98,7 @@ impl Authorized {
 
     /// Places the credential afresh: what dates a request must not be older than the request.
     pub(crate) fn renew(&mut self) -> Result<(), PlaceError> {
-        let Outgoing { head, body, .. } = &mut self.outgoing;
+        let Outgoing { head, body, .. } = &mut *self.outgoing;
         self.target.upstream.credential().place(head, body.held(), SystemTime::now())
     }
 }
@@ -115,7 +115,7 @@ pub(crate) enum AuthorizeError {
 /// Uses the grant up. A body that is signed is read first, as far as the scheme's limit allows.
 ///
 /// Dropping the future drops the request.
-pub(crate) async fn authorize(grant: Grant, outgoing: Outgoing) -> Result<Authorized, AuthorizeError> {
+pub(crate) async fn authorize(grant: Grant, outgoing: Box<Outgoing>) -> Result<Authorized, AuthorizeError> {
     let mut authorized = Authorized { target: grant.into_target(), outgoing };
     if let Some(limit) = authorized.upstream().credential().signs_body() {
         let idle = authorized.upstream().timeouts().idle;
@@ -137,8 +137,7 @@ async fn hold_body(outgoing: &mut Outgoing, limit: u64, idle: Duration) -> Resul
         headers.remove(name);
     }
     headers.insert(CONTENT_LENGTH, bytes.len().into());
-    outgoing.exchange = Exchange::begun(bytes.len() as u64);
     outgoing.wants_body = None;
-    outgoing.body = if bytes.is_empty() { RequestBody::Empty } else { RequestBody::Whole(bytes) };
+    outgoing.body = if bytes.is_empty() { RequestBody::Empty } else { RequestBody::whole(bytes, &outgoing.exchange) };
     Ok(())
 }

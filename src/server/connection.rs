@@ -20,7 +20,7 @@ use super::visit::{Stage, Visit};
 use super::worker::Worker;
 use crate::error::ProxyError;
 use crate::proxy;
-use crate::wire::MAX_REQUEST_FIELDS;
+use crate::wire::{MAX_REQUEST_FIELDS, Malformed};
 
 /// What hyper may hold of one direction: twice the largest header that the screen lets through.
 const MAX_BUFFER: usize = 128 * 1024;
@@ -55,8 +55,8 @@ pub(super) async fn serve(worker: Rc<Worker>, listener: usize, stream: Stream) {
     let mut http = Builder::new();
     http.half_close(true).max_buf_size(MAX_BUFFER);
     let mut ending = serve_http(&http, &visit, &socket).await;
-    // A header of more fields than hyper has room for without being told. Few have; hyper begins anew with room for all.
-    if matches!(ending, Ending::Close | Ending::Linger | Ending::Refuse(_)) && socket.borrow_mut().make_room() {
+    if let Ending::MakeRoom = ending {
+        socket.borrow_mut().make_room();
         http.max_headers(MAX_REQUEST_FIELDS);
         ending = serve_http(&http, &visit, &socket).await;
     }
@@ -96,6 +96,8 @@ enum Ending {
     Reset,
     /// Say what was wrong.
     Refuse(ProxyError),
+    /// Begin anew with room for a header of more fields than hyper takes without being told. Few have so many.
+    MakeRoom,
     /// The caller has not sent all of it: give it time to read the answer.
     Linger,
 }
@@ -108,7 +110,11 @@ impl Ending {
             // HTTP/1.0 reads until the end, whatever ends it.
             (Err(_), _) if visit.answer_is_broken() && !visit.takes_interim() => Self::Reset,
             (Err(_), _) => Self::Close,
-            (Ok(()), Some(fault)) if between_requests => Self::Refuse(ProxyError::Malformed(fault)),
+            (Ok(()), Some(Malformed::ManyFields)) if between_requests && socket.fault_reached() => Self::MakeRoom,
+            (Ok(()), Some(fault)) if between_requests && socket.fault_reached() => {
+                Self::Refuse(ProxyError::Malformed(fault))
+            }
+            // hyper stopped before the fault, and said so: nothing may follow its last answer.
             (Ok(()), Some(_)) => Self::Linger,
             (Ok(()), None) if between_requests || socket.caller_closed() => Self::Close,
             (Ok(()), None) => Self::Linger,
@@ -118,7 +124,8 @@ impl Ending {
 
 async fn end(ending: Ending, socket: CallerSocket) {
     match ending {
-        Ending::Close => {}
+        // The second round has room for every header that the screen lets through.
+        Ending::Close | Ending::MakeRoom => {}
         Ending::Reset => socket.reset_on_close(),
         Ending::Refuse(error) => {
             // Smaller than any socket's buffer, which is empty or has a caller behind it that does not read.
@@ -187,7 +194,7 @@ impl<'a> Watch<'a> {
             let now = Instant::now();
             if now < deadline {
                 alarm.as_mut().reset(deadline.into());
-            } else if self.probe_at.is_none_or(|at| now < at) || self.probe(now).is_err() {
+            } else if self.probe_at != Some(deadline) || self.probe(now).is_err() {
                 return Poll::Ready(watched);
             }
         }
@@ -205,9 +212,15 @@ impl<'a> Watch<'a> {
         if self.visit.stage() != Stage::Idle && socket.between_requests() && socket.poll_gone(cx).is_ready() {
             return Some(Watched::Gone);
         }
-        let may_be_gone = self.visit.stage() == Stage::Asked && socket.caller_closed();
+        // Nothing tells of a caller that is gone but a look at the socket's error, now and then.
+        let may_be_gone = match self.visit.stage() {
+            Stage::Idle => false,
+            Stage::Asked => socket.caller_closed() || socket.is_unread(),
+            Stage::Answered => socket.is_unread(),
+        };
         if may_be_gone != self.probe_at.is_some() {
             self.probe_at = may_be_gone.then(|| Instant::now() + PROBE_INTERVAL);
+            self.probes = 0;
         }
         None
     }
@@ -216,16 +229,22 @@ impl<'a> Watch<'a> {
     fn deadline(&self) -> Option<(Instant, Watched)> {
         let limits = self.visit.worker().limits();
         let socket = self.socket.borrow();
+        let blocked = socket.blocked_since().map(|since| (since + limits.write_timeout, Watched::Gone));
         let waiting = match self.visit.stage() {
+            // The end of the last answer is still going out.
+            Stage::Idle if blocked.is_some() => None,
             Stage::Idle => Some(match socket.header_since() {
                 Some(since) => (since + limits.header_timeout, Watched::SlowHeader),
-                None => (self.visit.idle_since() + limits.keep_alive, Watched::Idle),
+                None => {
+                    let since = socket.unblocked_at().max(Some(self.visit.idle_since()));
+                    (since.unwrap_or_else(Instant::now) + limits.keep_alive, Watched::Idle)
+                }
             }),
-            Stage::Asked => self.probe_at.map(|at| (at, Watched::Gone)),
+            Stage::Asked => None,
             Stage::Answered => self.visit.waiting_until().map(|at| (at, Watched::Stalled)),
         };
-        let blocked = socket.blocked_since().map(|since| (since + limits.write_timeout, Watched::Gone));
-        waiting.into_iter().chain(blocked).min_by_key(|(deadline, _)| *deadline)
+        let probe = self.probe_at.map(|at| (at, Watched::Gone));
+        [waiting, probe, blocked].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
     }
 
     /// Asks whether anyone is still there. An error: no.
@@ -234,8 +253,9 @@ impl<'a> Watch<'a> {
         socket.take_error()?;
         self.probe_at = Some(now + PROBE_INTERVAL);
         self.probes += 1;
-        // Less and less often, and never between the bytes of an earlier answer.
-        if self.probes.is_power_of_two() && self.visit.takes_interim() && socket.blocked_since().is_none() {
+        // Less and less often, and never between the bytes of an answer.
+        let may_ask = self.visit.stage() == Stage::Asked && socket.caller_closed() && socket.blocked_since().is_none();
+        if may_ask && self.probes.is_power_of_two() && self.visit.takes_interim() {
             socket.try_write(PROBE)?;
         }
         Ok(())

@@ -23,8 +23,12 @@ pub(super) struct CallerSocket {
     screen: Screen<RequestFraming>,
     /// When writing last stopped because the caller does not read.
     blocked_since: Option<Instant>,
+    /// When a write last went through that had stopped.
+    unblocked_at: Option<Instant>,
     /// When the first byte of a header came whose end has not.
     header_since: Option<Instant>,
+    /// Whether hyper has read up to the fault: everything that is due before it has been answered.
+    fault_reached: bool,
     /// Wakes the connection's task, for those that are not its sockets: the drain.
     waker: Option<Waker>,
 }
@@ -32,7 +36,15 @@ pub(super) struct CallerSocket {
 impl CallerSocket {
     pub(super) fn new(stream: Stream) -> Self {
         let screen = Screen::new(RequestFraming::new());
-        Self { stream, screen, blocked_since: None, header_since: None, waker: None }
+        Self {
+            stream,
+            screen,
+            blocked_since: None,
+            unblocked_at: None,
+            header_since: None,
+            fault_reached: false,
+            waker: None,
+        }
     }
 
     /// What is wrong with the request after those that hyper has seen.
@@ -40,14 +52,16 @@ impl CallerSocket {
         self.screen.fault()
     }
 
-    /// Whether a request waits for which hyper must make room; it is let through now.
-    pub(super) fn make_room(&mut self) -> bool {
-        let waits = self.screen.fault() == Some(Malformed::ManyFields);
-        if waits {
-            self.screen.framing().make_room();
-            self.screen.resume();
-        }
-        waits
+    /// Whether hyper stopped for the fault, and not before it: for an answer that said `close`, say.
+    pub(super) fn fault_reached(&self) -> bool {
+        self.fault_reached
+    }
+
+    /// Lets the request through for which hyper must make room.
+    pub(super) fn make_room(&mut self) {
+        self.screen.framing().make_room();
+        self.screen.resume();
+        self.fault_reached = false;
     }
 
     /// Whether the caller stopped (or broke the rules) between two requests, rather than inside one.
@@ -66,6 +80,15 @@ impl CallerSocket {
 
     pub(super) fn blocked_since(&self) -> Option<Instant> {
         self.blocked_since
+    }
+
+    pub(super) fn unblocked_at(&self) -> Option<Instant> {
+        self.unblocked_at
+    }
+
+    /// Whether nobody reads, for now, what the caller sends: so nobody would notice that it is gone.
+    pub(super) fn is_unread(&mut self) -> bool {
+        !self.between_requests() || self.screen.is_full_ahead()
     }
 
     /// Reads ahead while a request is being answered. Ready: the connection is broken.
@@ -118,9 +141,13 @@ impl CallerSocket {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let read = self.screen.poll_read(&mut self.stream, cx, buffer);
-        let in_header = self.screen.has_partial() && self.between_requests();
-        if in_header != self.header_since.is_some() {
+        let passed = buffer.filled().len() > before;
+        self.fault_reached |= read.is_ready() && !passed && self.screen.fault().is_some();
+        // Empty lines are no header yet (RFC 9112 2.2). What is held behind bytes that went on has only just begun.
+        let in_header = self.screen.partial().iter().any(|&b| b != b'\r' && b != b'\n') && self.between_requests();
+        if in_header != self.header_since.is_some() || passed {
             self.header_since = in_header.then(Instant::now);
         }
         read
@@ -129,7 +156,10 @@ impl CallerSocket {
     fn note_write(&mut self, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match (&wrote, self.blocked_since) {
             (Poll::Pending, None) => self.blocked_since = Some(Instant::now()),
-            (Poll::Ready(_), Some(_)) => self.blocked_since = None,
+            (Poll::Ready(_), Some(_)) => {
+                self.blocked_since = None;
+                self.unblocked_at = Some(Instant::now());
+            }
             (Poll::Pending, Some(_)) | (Poll::Ready(_), None) => {}
         }
         wrote

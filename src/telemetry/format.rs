@@ -1,6 +1,7 @@
 //! How a log line looks: for a person on a terminal, or as JSON.
 
-use std::fmt;
+use std::cell::RefCell;
+use std::fmt::{self, Write};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -46,40 +47,52 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut line: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let metadata = event.metadata();
-        match self {
-            Self::Human => {
-                clock::write_now(&mut line)?;
-                write!(line, " {:5}", metadata.level().as_str())?;
-                let mut fields = HumanFields { line: &mut line, result: Ok(()) };
-                event.record(&mut fields);
-                fields.result?;
-                line.write_char('\n')
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            match self {
+                Self::Human => write_human(line, event)?,
+                Self::Json => write_json(line, event)?,
             }
-            Self::Json => {
-                line.write_str("{\"timestamp\":\"")?;
-                clock::write_now(&mut line)?;
-                line.write_str("\",\"level\":\"")?;
-                line.write_str(metadata.level().as_str())?;
-                line.write_str("\",\"target\":\"")?;
-                line.write_str(metadata.target())?;
-                line.write_char('"')?;
-                let mut fields = JsonFields { line: &mut line, result: Ok(()) };
-                event.record(&mut fields);
-                fields.result?;
-                line.write_str("}\n")
-            }
-        }
+            writer.write_str(line)
+        })
     }
 }
 
-struct HumanFields<'a, 'w> {
-    line: &'a mut Writer<'w>,
+thread_local! {
+    /// Where a line is put together, before it is handed on as a whole.
+    static LINE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+fn write_human(line: &mut String, event: &Event<'_>) -> fmt::Result {
+    clock::write_now(line)?;
+    write!(line, " {:5}", event.metadata().level().as_str())?;
+    let mut fields = HumanFields { line, result: Ok(()) };
+    event.record(&mut fields);
+    fields.result?;
+    line.write_char('\n')
+}
+
+fn write_json(line: &mut String, event: &Event<'_>) -> fmt::Result {
+    let metadata = event.metadata();
+    line.push_str("{\"timestamp\":\"");
+    clock::write_now(line)?;
+    line.push_str("\",\"level\":\"");
+    line.push_str(metadata.level().as_str());
+    line.push_str("\",\"target\":\"");
+    line.push_str(metadata.target());
+    line.push('"');
+    event.record(&mut JsonFields { line });
+    line.push_str("}\n");
+    Ok(())
+}
+
+struct HumanFields<'a> {
+    line: &'a mut String,
     result: fmt::Result,
 }
 
-impl HumanFields<'_, '_> {
+impl HumanFields<'_> {
     fn write(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         let name = field.name();
         self.result = self.result.and_then(|()| match name {
@@ -89,7 +102,7 @@ impl HumanFields<'_, '_> {
     }
 }
 
-impl Visit for HumanFields<'_, '_> {
+impl Visit for HumanFields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         // A control character could rewrite the terminal's history.
         if value.chars().any(char::is_control) {
@@ -114,68 +127,61 @@ impl Visit for HumanFields<'_, '_> {
     }
 }
 
-struct JsonFields<'a, 'w> {
-    line: &'a mut Writer<'w>,
-    result: fmt::Result,
+struct JsonFields<'a> {
+    line: &'a mut String,
 }
 
-impl JsonFields<'_, '_> {
-    fn name(&mut self, field: &Field) -> fmt::Result {
-        self.line.write_str(",\"")?;
-        self.line.write_str(field.name())?;
-        self.line.write_str("\":")
+impl JsonFields<'_> {
+    fn name(&mut self, field: &Field) {
+        self.line.push_str(",\"");
+        self.line.push_str(field.name());
+        self.line.push_str("\":");
     }
 
-    fn string(&mut self, field: &Field, value: &str) -> fmt::Result {
-        self.name(field)?;
-        self.line.write_char('"')?;
-        write_escaped(self.line, value)?;
-        self.line.write_char('"')
-    }
-
-    fn bare(&mut self, field: &Field, value: &str) -> fmt::Result {
-        self.name(field)?;
-        self.line.write_str(value)
+    fn bare(&mut self, field: &Field, value: &str) {
+        self.name(field);
+        self.line.push_str(value);
     }
 }
 
-impl Visit for JsonFields<'_, '_> {
+impl Visit for JsonFields<'_> {
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.result = self.result.and_then(|()| self.bare(field, itoa::Buffer::new().format(value)));
+        self.bare(field, itoa::Buffer::new().format(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.result = self.result.and_then(|()| self.bare(field, itoa::Buffer::new().format(value)));
+        self.bare(field, itoa::Buffer::new().format(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.result = self.result.and_then(|()| self.bare(field, if value { "true" } else { "false" }));
+        self.bare(field, if value { "true" } else { "false" });
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.result = self.result.and_then(|()| self.string(field, value));
+        self.name(field);
+        self.line.push('"');
+        write_escaped(self.line, value);
+        self.line.push('"');
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text = format!("{value:?}");
-        self.result = self.result.and_then(|()| self.string(field, &text));
+        self.record_str(field, &format!("{value:?}"));
     }
 }
 
 /// RFC 8259 7.
-pub(crate) fn write_escaped(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
+fn write_escaped(out: &mut String, text: &str) {
     if text.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\') {
-        return out.write_str(text);
+        return out.push_str(text);
     }
     for c in text.chars() {
         match c {
-            '"' => out.write_str("\\\"")?,
-            '\\' => out.write_str("\\\\")?,
-            c if c < ' ' => write!(out, "\\u{:04x}", u32::from(c))?,
-            c => out.write_char(c)?,
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -185,7 +191,7 @@ mod tests {
     #[test]
     fn json_strings_are_escaped() {
         let mut out = String::new();
-        write_escaped(&mut out, "a\"b\\c\n\u{1b}é").unwrap();
+        write_escaped(&mut out, "a\"b\\c\n\u{1b}é");
         assert_eq!(out, "a\\\"b\\\\c\\u000a\\u001bé");
     }
 }

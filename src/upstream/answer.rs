@@ -32,17 +32,21 @@ pub(super) struct Lease {
     upstream: Rc<Upstream>,
     connection: Connection,
     exchange: Rc<Exchange>,
+    /// Whether the answer came before the whole request had left.
+    early: bool,
 }
 
 impl Lease {
+    /// To be made when the answer's header has come.
     pub(super) fn new(upstream: Rc<Upstream>, connection: Connection, exchange: Rc<Exchange>) -> Self {
-        Self { upstream, connection, exchange }
+        let early = exchange.upload() != Upload::Finished || !connection.is_flushed();
+        Self { upstream, connection, exchange, early }
     }
 
     /// The exchange has ended as it should. One whose answer came before the request was sent leaves doubt about
     /// where the next request would begin: its connection is closed.
     fn give_back(self) {
-        if self.exchange.upload() == Upload::Finished {
+        if !self.early {
             self.upstream.pool.put(self.connection);
         }
     }

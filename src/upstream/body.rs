@@ -24,12 +24,22 @@ const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 pub(crate) enum RequestBody {
     Empty,
     /// In memory, because it was signed: can be sent again.
-    Whole(Bytes),
+    Whole(Whole),
     /// Passes through as the caller sends it.
     Streamed(Box<Streamed>),
     /// Was sent.
     Gone,
 }
+
+/// A body that is held, and how far it has been sent.
+pub(crate) struct Whole {
+    bytes: Bytes,
+    sent: usize,
+    exchange: Rc<Exchange>,
+}
+
+/// What is held goes out in pieces, so that it is known how far it has come.
+const PIECE: usize = 64 * 1024;
 
 /// A body that is not held.
 pub(crate) struct Streamed {
@@ -80,13 +90,16 @@ pub(super) enum Upload {
 }
 
 impl Exchange {
-    /// An exchange whose request has no body, or one that is in memory.
-    pub(crate) fn begun(sent: u64) -> Rc<Self> {
-        Self::new(Upload::Finished, sent)
+    /// An account of a request that has not left yet.
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self { upload: Cell::new(Upload::Finished), sent: Cell::new(0), moved: Cell::new(None) })
     }
 
-    fn new(upload: Upload, sent: u64) -> Rc<Self> {
-        Rc::new(Self { upload: Cell::new(upload), sent: Cell::new(sent), moved: Cell::new(None) })
+    /// The request leaves now, perhaps not for the first time: what was counted until here does not count.
+    pub(super) fn begin(&self, body: &RequestBody) {
+        self.upload.set(if body.is_end_stream() { Upload::Finished } else { Upload::Upstream });
+        self.sent.set(0);
+        self.touch();
     }
 
     /// The bytes of the body that were sent.
@@ -103,9 +116,15 @@ impl Exchange {
         self.moved.get().unwrap_or_else(Instant::now)
     }
 
-    /// The request leaves now: what was counted until here was preparation.
-    pub(super) fn touch(&self) {
+    fn touch(&self) {
         self.moved.set(Some(Instant::now()));
+    }
+
+    /// The caller is waited for, as of now if it was not before.
+    fn wait_for_caller(&self) {
+        if self.upload.replace(Upload::Caller) != Upload::Caller {
+            self.touch();
+        }
     }
 
     fn note(&self, upload: Upload, bytes: usize) {
@@ -122,22 +141,29 @@ impl RequestBody {
         upstream: &Rc<Upstream>,
         expects: bool,
     ) -> (Self, Rc<Exchange>, Option<Arc<Notify>>) {
-        let exchange = Exchange::new(Upload::Upstream, 0);
+        let exchange = Exchange::new();
+        let timeouts = upstream.timeouts();
+        let wait = CONTINUE_WAIT.min(timeouts.idle / 2).min(timeouts.response / 2);
         let signal = expects.then(|| Arc::new(Notify::new()));
         let gate = signal.clone().map(|signal| -> Gate {
             Box::pin(async move {
                 // An upstream that does not know the expectation just waits for the body.
-                let _ = timeout(CONTINUE_WAIT, signal.notified()).await;
+                let _ = timeout(wait, signal.notified()).await;
             })
         });
         let body = Streamed { incoming, exchange: Rc::clone(&exchange), upstream: Rc::clone(upstream), gate };
         (Self::Streamed(Box::new(body)), exchange, signal)
     }
 
+    /// A body that is in memory.
+    pub(crate) fn whole(bytes: Bytes, exchange: &Rc<Exchange>) -> Self {
+        Self::Whole(Whole { bytes, sent: 0, exchange: Rc::clone(exchange) })
+    }
+
     /// What of it is in memory.
     pub(crate) fn held(&self) -> &[u8] {
         match self {
-            Self::Whole(bytes) => bytes,
+            Self::Whole(whole) => &whole.bytes,
             Self::Empty | Self::Streamed(_) | Self::Gone => &[],
         }
     }
@@ -146,7 +172,7 @@ impl RequestBody {
     pub(crate) fn repeat(&self) -> Self {
         match self {
             Self::Empty => Self::Empty,
-            Self::Whole(bytes) => Self::Whole(bytes.clone()),
+            Self::Whole(Whole { bytes, exchange, .. }) => Self::whole(bytes.clone(), exchange),
             Self::Streamed(_) | Self::Gone => Self::Gone,
         }
     }
@@ -159,10 +185,7 @@ impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         match self.get_mut() {
             Self::Empty | Self::Gone => Poll::Ready(None),
-            body @ Self::Whole(_) => match std::mem::replace(body, Self::Empty) {
-                Self::Whole(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                _ => Poll::Ready(None),
-            },
+            Self::Whole(whole) => Poll::Ready(whole.next_piece().map(|piece| Ok(Frame::data(piece)))),
             Self::Streamed(body) => body.poll_frame(cx),
         }
     }
@@ -170,7 +193,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty | Self::Gone => true,
-            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Whole(whole) => whole.sent == whole.bytes.len(),
             Self::Streamed(body) => body.incoming.is_end_stream(),
         }
     }
@@ -178,9 +201,20 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty | Self::Gone => SizeHint::with_exact(0),
-            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Whole(whole) => SizeHint::with_exact((whole.bytes.len() - whole.sent) as u64),
             Self::Streamed(body) => body.incoming.size_hint(),
         }
+    }
+}
+
+impl Whole {
+    fn next_piece(&mut self) -> Option<Bytes> {
+        let end = self.bytes.len().min(self.sent + PIECE);
+        let piece = self.bytes.slice(self.sent..end);
+        self.sent = end;
+        let next = if end == self.bytes.len() { Upload::Finished } else { Upload::Upstream };
+        self.exchange.note(next, piece.len());
+        (!piece.is_empty()).then_some(piece)
     }
 }
 
@@ -216,7 +250,7 @@ impl Streamed {
         }
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Pending => {
-                self.exchange.upload.set(Upload::Caller);
+                self.exchange.wait_for_caller();
                 Poll::Pending
             }
             Poll::Ready(None) => {

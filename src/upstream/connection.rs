@@ -1,8 +1,9 @@
 //! One connection to an upstream, and one request at a time on it.
 
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -10,14 +11,19 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinHandle;
+use tokio::time::{Sleep, sleep_until};
 
-use super::body::RequestBody;
+use super::body::{Exchange, RequestBody, Upload};
 use super::connect::{ConnectError, Dialer};
 use super::socket::{UpstreamIo, UpstreamSocket};
+use crate::config::Timeouts;
 use crate::server;
 
 /// What hyper may hold of one direction: twice the largest header that the screen lets through.
 pub(crate) const MAX_BUFFER: usize = 128 * 1024;
+
+/// Some time after any timeout: the first exchange sets the alarm.
+const FIRST_ALARM: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A connection that is open, or was when it was last looked at. Dropping it closes it, whatever was under way.
 pub(super) struct Connection {
@@ -25,8 +31,8 @@ pub(super) struct Connection {
     socket: Rc<RefCell<UpstreamSocket>>,
     /// Moves the bytes; belongs to the connection.
     driver: Driver,
-    /// Whether it has served a request before.
-    pub(super) reused: bool,
+    /// One for all its exchanges: it is set anew only when it rings, or would ring too late.
+    alarm: Pin<Box<Sleep>>,
     idle_since: Instant,
 }
 
@@ -37,6 +43,14 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// Why a connection gave no answer.
+pub(super) enum Failed {
+    /// hyper says; the request comes back if nothing of it was written.
+    Http(Box<TrySendError<Request<RequestBody>>>),
+    /// It was waited too long for this.
+    Overdue(Upload),
 }
 
 impl Connection {
@@ -53,18 +67,26 @@ impl Connection {
             // How it ends, the exchange on it learns from hyper; an idle one that ends is only closed.
             let _ = connection.await;
         }));
-        Ok(Self { sender, socket, driver, reused: false, idle_since: Instant::now() })
+        let now = Instant::now();
+        let alarm = Box::pin(sleep_until((now + FIRST_ALARM).into()));
+        Ok(Self { sender, socket, driver, alarm, idle_since: now })
     }
 
-    /// Sends one request. On an error the request comes back if nothing of it was written.
+    /// Sends one request, and waits for the response's header as long as `timeouts` allow.
     ///
     /// Dropping the future leaves the connection in the middle of an exchange: it must be dropped too.
     pub(super) async fn exchange(
         &mut self,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
-        self.socket.borrow_mut().expect_header();
-        self.sender.try_send_request(request).await
+        exchange: &Exchange,
+        timeouts: &Timeouts,
+    ) -> Result<Response<Incoming>, Failed> {
+        exchange.begin(request.body());
+        tokio::select! {
+            biased;
+            outcome = self.sender.try_send_request(request) => outcome.map_err(|error| Failed::Http(Box::new(error))),
+            waiting = overdue(self.alarm.as_mut(), exchange, timeouts) => Err(Failed::Overdue(waiting)),
+        }
     }
 
     /// Whether the next request may go on it, as far as is known without asking the kernel.
@@ -82,12 +104,41 @@ impl Connection {
         self.socket.borrow().is_quiet()
     }
 
+    /// Whether all of the request has left.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.socket.borrow().is_flushed()
+    }
+
     pub(super) fn rest(&mut self) {
-        self.reused = true;
+        self.socket.borrow_mut().rest();
         self.idle_since = Instant::now();
     }
 
     pub(super) fn idle_since(&self) -> Instant {
         self.idle_since
+    }
+}
+
+/// Waits until the exchange has waited too long for one of its sides, and says for which.
+async fn overdue(mut alarm: Pin<&mut Sleep>, exchange: &Exchange, timeouts: &Timeouts) -> Upload {
+    // The body may go from one phase to the next meanwhile: no phase is slept through for longer than its own limit.
+    let nap = timeouts.response.min(timeouts.idle);
+    let mut now = exchange.moved();
+    loop {
+        let waiting = exchange.upload();
+        let limit = match waiting {
+            Upload::Finished | Upload::Broken => timeouts.response,
+            Upload::Upstream | Upload::Caller => timeouts.idle,
+        };
+        let deadline = exchange.moved() + limit;
+        if now >= deadline {
+            return waiting;
+        }
+        let wake = deadline.min(now + nap);
+        if alarm.deadline().into_std() > wake || alarm.is_elapsed() {
+            alarm.as_mut().reset(wake.into());
+        }
+        alarm.as_mut().await;
+        now = Instant::now();
     }
 }

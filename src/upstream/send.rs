@@ -1,18 +1,15 @@
 //! Sends an authorised request, and says what may be sent twice.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use http::{Request, Response, StatusCode, response};
 use hyper::body::Incoming;
-use tokio::time::sleep_until;
 
 use super::answer::Lease;
 use super::body::{Exchange, RequestBody, Upload};
 use super::connect::ConnectError;
-use super::connection::Connection;
+use super::connection::{Connection, Failed};
 use super::{StreamedBody, Upstream};
-use crate::config::Timeouts;
 use crate::credential::{Authorized, PlaceError};
 use crate::route::Spoken;
 use crate::wire::Malformed;
@@ -59,7 +56,7 @@ pub(crate) enum SendError {
 /// Dropping the future cancels the request: its connection is closed.
 pub(crate) async fn send(mut authorized: Authorized) -> Result<Answer, SendError> {
     let upstream = Rc::clone(authorized.upstream());
-    let (head, body) = match upstream.pool.take(!authorized.is_idempotent()) {
+    let (head, body) = match upstream.pool.take(!authorized.can_be_repeated()) {
         Some(connection) => match send_on_pooled(connection, &mut authorized).await {
             Ok(answer) => answer,
             Err(Unsent::Again) => {
@@ -115,12 +112,6 @@ struct Lost {
     raced: bool,
 }
 
-impl From<SendError> for Lost {
-    fn from(error: SendError) -> Self {
-        Self { error, unwritten: None, raced: false }
-    }
-}
-
 async fn exchange_once(
     connection: &mut Connection,
     authorized: &mut Authorized,
@@ -128,37 +119,24 @@ async fn exchange_once(
 ) -> Result<Response<Incoming>, Lost> {
     let request = authorized.take(keep);
     let exchange = authorized.exchange();
-    exchange.touch();
-    tokio::select! {
-        biased;
-        outcome = connection.exchange(request) => outcome.map_err(|mut refused| {
+    let outcome = connection.exchange(request, exchange, authorized.upstream().timeouts()).await;
+    outcome.map_err(|failed| match failed {
+        Failed::Overdue(waiting) => Lost {
+            error: match waiting {
+                Upload::Finished | Upload::Broken => SendError::ResponseTimeout,
+                Upload::Upstream => SendError::UploadTimeout,
+                Upload::Caller => SendError::CallerTimeout,
+            },
+            unwritten: None,
+            raced: false,
+        },
+        Failed::Http(mut refused) => {
             let unwritten = refused.take_message();
             let error = classify(refused.into_error(), exchange);
             let raced = matches!(error, SendError::Incomplete(_) | SendError::Terminated(_));
             Lost { error, unwritten, raced }
-        }),
-        error = overdue(exchange, authorized.upstream().timeouts()) => Err(error.into()),
-    }
-}
-
-/// Waits until the exchange has waited too long for one of its sides.
-async fn overdue(exchange: &Exchange, timeouts: &Timeouts) -> SendError {
-    // The body may go from one phase to the next meanwhile: no phase is slept through for longer than its own limit.
-    let nap = timeouts.response.min(timeouts.idle);
-    let mut woken = exchange.moved();
-    loop {
-        let (limit, error) = match exchange.upload() {
-            Upload::Finished | Upload::Broken => (timeouts.response, SendError::ResponseTimeout),
-            Upload::Upstream => (timeouts.idle, SendError::UploadTimeout),
-            Upload::Caller => (timeouts.idle, SendError::CallerTimeout),
-        };
-        let deadline = exchange.moved() + limit;
-        if woken >= deadline {
-            return error;
         }
-        sleep_until(deadline.min(woken + nap).into()).await;
-        woken = Instant::now();
-    }
+    })
 }
 
 fn answer(

@@ -22,16 +22,35 @@ pub(super) type Wire = Either<Tcp, Box<TlsStream<Tcp>>>;
 pub(super) struct UpstreamSocket {
     wire: Wire,
     screen: Screen<ResponseFraming>,
+    /// Whether all that was written has left.
+    flushed: bool,
+    /// Whether nothing was written since the last answer.
+    resting: bool,
 }
 
 impl UpstreamSocket {
     pub(super) fn new(wire: Wire) -> Rc<RefCell<Self>> {
-        Rc::new(RefCell::new(Self { wire, screen: Screen::new(ResponseFraming::new()) }))
+        let screen = Screen::new(ResponseFraming::new());
+        Rc::new(RefCell::new(Self { wire, screen, flushed: true, resting: true }))
     }
 
-    /// A request is about to leave: what comes next is a header.
-    pub(super) fn expect_header(&mut self) {
-        self.screen.framing().expect_header();
+    /// The exchange has ended. Until the next request is written, nothing is held back: what comes unasked, hyper is to
+    /// see, and to close the connection for.
+    pub(super) fn rest(&mut self) {
+        self.resting = true;
+    }
+
+    /// Whether all that was written has left.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.flushed
+    }
+
+    fn note_write(&mut self) -> &mut Wire {
+        if std::mem::take(&mut self.resting) {
+            self.screen.framing().expect_header();
+        }
+        self.flushed = false;
+        &mut self.wire
     }
 
     /// Whether nothing at all waits to be read. An idle connection on which something does was closed, or has said
@@ -51,7 +70,7 @@ pub(super) struct UpstreamIo(pub(super) Rc<RefCell<UpstreamSocket>>);
 
 impl AsyncRead for UpstreamIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let UpstreamSocket { wire, screen } = &mut *self.0.borrow_mut();
+        let UpstreamSocket { wire, screen, .. } = &mut *self.0.borrow_mut();
         let before = buffer.filled().len();
         ready!(screen.poll_read(wire, cx, buffer))?;
         match screen.fault() {
@@ -65,7 +84,7 @@ impl AsyncRead for UpstreamIo {
 
 impl AsyncWrite for UpstreamIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0.borrow_mut().wire).poll_write(cx, bytes)
+        Pin::new(self.0.borrow_mut().note_write()).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -73,7 +92,7 @@ impl AsyncWrite for UpstreamIo {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0.borrow_mut().wire).poll_write_vectored(cx, slices)
+        Pin::new(self.0.borrow_mut().note_write()).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -81,7 +100,10 @@ impl AsyncWrite for UpstreamIo {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.borrow_mut().wire).poll_flush(cx)
+        let UpstreamSocket { wire, flushed, .. } = &mut *self.0.borrow_mut();
+        let flush = Pin::new(wire).poll_flush(cx);
+        *flushed |= matches!(flush, Poll::Ready(Ok(())));
+        flush
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

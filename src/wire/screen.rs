@@ -57,9 +57,14 @@ impl<F: Framing> Screen<F> {
         self.ended
     }
 
-    /// Whether a part of a message has come that cannot be passed on yet.
-    pub(crate) fn has_partial(&self) -> bool {
-        self.held.len() > self.admitted
+    /// The part of a message that has come and cannot be passed on yet.
+    pub(crate) fn partial(&self) -> &[u8] {
+        self.held.get(self.admitted..).unwrap_or_default()
+    }
+
+    /// Whether reading ahead has stopped, for it has read enough.
+    pub(crate) fn is_full_ahead(&self) -> bool {
+        self.held.len() >= AHEAD
     }
 
     /// Reads what may be passed on. Ready without a byte: the end, or a fault.
@@ -93,7 +98,7 @@ impl<F: Framing> Screen<F> {
         socket: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        while !self.ended && self.fault.is_none() && self.held.len() < AHEAD {
+        while !self.ended && self.fault.is_none() && !self.is_full_ahead() {
             ready!(self.poll_hold_more(socket, cx))?;
         }
         Poll::Pending
