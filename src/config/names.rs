@@ -49,6 +49,22 @@ pub(super) fn check(reader: &Reader<'_>, listeners: &[ListenerFile<'_>], upstrea
     check_addresses(reader, listeners);
     check_hosts(reader, listeners, upstreams);
     check_own_names(reader, listeners, upstreams);
+    check_loops(reader, listeners, upstreams);
+}
+
+/// Refuses an upstream that is sidekey itself, as far as the addresses tell: each request would make another.
+fn check_loops(reader: &Reader<'_>, listeners: &[ListenerFile<'_>], upstreams: &UpstreamsFile<'_>) {
+    let addresses = || listeners.iter().filter_map(|written| Some((written.name, &written.address.as_ref()?.value)));
+    for (upstream, place) in upstreams.read.iter().zip(&upstreams.places) {
+        let is_listener = |(_, address): &(&str, &ListenAddress)| match address {
+            ListenAddress::Tcp(address) => upstream.origin.is_at(*address),
+            ListenAddress::Unix { .. } => false,
+        };
+        if let Some((listener, _)) = addresses().find(is_listener) {
+            let fault = Fault::new(format!("the URL leads to `listen.{listener}`: sidekey would call itself"));
+            reader.refuse(place, fault.hint("`url` is where the vendor is, not where the app sends its requests"));
+        }
+    }
 }
 
 /// Refuses a second listener at one address. Port 0 is a new port each time.

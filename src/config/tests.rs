@@ -157,6 +157,22 @@ fn a_name_that_means_an_upstream_is_no_other_ones() {
 }
 
 #[test]
+fn an_upstream_that_is_sidekey_itself_is_refused() {
+    for (address, url) in [
+        ("127.0.0.1:8081", "http://localhost:8081"),
+        ("127.0.0.1:8081", "http://127.0.0.1:8081"),
+        ("0.0.0.0:8081", "https://x.localhost:8081"),
+        ("[::1]:8081", "http://[::1]:8081"),
+    ] {
+        let text =
+            format!("[listen.a]\naddress = '{address}'\n[upstream.b]\nurl = '{url}'\nauth.bearer.token = 'env:KEY'\n");
+        let told = refuse(&text);
+        assert!(told.contains("the URL leads to `listen.a`: sidekey would call itself"), "{told}");
+        accept(&text.replace(&format!("url = '{url}'"), "url = 'http://127.0.0.1:8082'"));
+    }
+}
+
+#[test]
 fn a_url_that_only_upstreams_share_is_right() {
     accept(&format!("{GOOD}{}", GOOD.replace("upstream.good", "upstream.again")));
 }

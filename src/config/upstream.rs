@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::{Fault, list};
 use super::names::{self, HostName};
 use super::preset::{self, Preset};
-use super::read::{At, Table};
+use super::read::{At, Place, Table};
 use super::{Pool, Timeouts, Upstream, tls};
 use crate::credential::{self, Credential};
 use crate::upstream::Origin;
@@ -29,19 +29,23 @@ pub(super) struct UpstreamsFile<'a> {
     pub(super) hosts: Vec<(&'a str, Vec<HostName>)>,
     /// The names of all.
     pub(super) names: Vec<&'a str>,
+    /// Where those that could be read begin.
+    pub(super) places: Vec<Place>,
 }
 
 pub(super) fn read_all<'a>(table: &mut Table<'a>) -> UpstreamsFile<'a> {
     let mut names = Vec::new();
     let mut hosts = Vec::new();
+    let mut places = Vec::new();
     let read = table.each(|name, table| {
         let own_hosts = names::read_hosts(table, "hosts");
         let upstream = read(name, &own_hosts, table);
         names.push(name.value);
         hosts.push((name.value, own_hosts));
+        places.extend(upstream.as_ref().map(|_| name.place.clone()));
         upstream
     });
-    UpstreamsFile { read, hosts, names }
+    UpstreamsFile { read, hosts, names, places }
 }
 
 fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Upstream> {

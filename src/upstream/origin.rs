@@ -2,7 +2,7 @@
 //! value. A request has no say in it.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::HeaderValue;
 use http::uri::{Authority, Scheme, Uri};
@@ -94,6 +94,15 @@ impl Origin {
             Host::Name(name) => ServerName::try_from(name.to_string()).ok(),
             Host::Address(address) => Some(ServerName::IpAddress((*address).into())),
         }
+    }
+
+    /// Whether a listener at `address` is what would be dialled, as far as that can be told without a look-up.
+    pub(crate) fn is_at(&self, address: SocketAddr) -> bool {
+        let is_host = match &self.host {
+            Host::Address(host) => *host == address.ip() || (host.is_loopback() && address.ip().is_unspecified()),
+            Host::Name(_) => self.host.is_loopback() && (address.ip().is_loopback() || address.ip().is_unspecified()),
+        };
+        is_host && self.port == address.port()
     }
 
     /// Whether an absolute URL with this scheme and authority is at this origin.
