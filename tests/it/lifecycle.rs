@@ -207,3 +207,36 @@ fn the_first_answer_comes_soon() {
     // 50 ms are promised of the release build on an idle machine.
     assert!(began.elapsed() < Duration::from_secs(3));
 }
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_requests_nor_the_end() {
+    let origin = Origin::ok();
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("sidekey.sock");
+    let config = folder.path().join("sidekey.toml");
+    let listen = format!("[listen.local]\naddress = \"unix:{}\"\n", socket.display());
+    let upstream = format!("[upstream.api]\nurl = \"{}\"\nauth.bearer = {{ token = \"file:token\" }}\n", origin.url());
+    std::fs::write(&config, listen + &upstream).unwrap();
+    std::fs::write(folder.path().join("token"), "some-token").unwrap();
+    let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_sidekey"))
+        .args(["run", "--log-format", "json", "--config"])
+        .arg(&config)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    until_true("the socket", || socket.exists());
+    // Many times what a pipe holds.
+    for _ in 0..100 {
+        use std::io::{Read, Write};
+        let mut caller = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+        let path = "x".repeat(8000);
+        write!(caller, "GET /api/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        caller.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    let began = Instant::now();
+    std::process::Command::new("kill").arg(process.id().to_string()).status().unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}

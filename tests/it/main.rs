@@ -15,6 +15,7 @@
 
 mod commands;
 mod crossing;
+mod desync;
 mod example;
 mod hmac;
 mod interim;
