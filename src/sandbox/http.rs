@@ -108,7 +108,12 @@ async fn serve_connection(socket: TcpStream, acceptor: TlsAcceptor, port: u16, s
 async fn receive(request: Request<Incoming>, port: u16, stand_in: &StandIn) -> Answer {
     let (parts, body) = request.into_parts();
     let body = match timeout(PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(whole)) => whole.to_bytes(),
+        Ok(Ok(whole)) => {
+            if let Some(field) = whole.trailers().and_then(leftover::in_trailers) {
+                return leftover::refusal(&field);
+            }
+            whole.to_bytes()
+        }
         Ok(Err(_)) => return json_answer(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "message": "body too large" })),
         Err(_) => return json_answer(StatusCode::REQUEST_TIMEOUT, &json!({ "message": "body too slow" })),
     };

@@ -39,13 +39,26 @@ pub(super) fn refusal(field: &str) -> Answer {
     json_answer(StatusCode::BAD_REQUEST, &json!({ "sandbox": { "leftover": field, "text": text } }))
 }
 
+/// A name with `_` is the same field to a vendor that reads its headers through CGI variables.
+fn plain(name: &str) -> String {
+    name.replace('_', "-")
+}
+
+fn must_not_cross(name: &str) -> bool {
+    NAMES.contains(&plain(name).as_str()) || plain(name).starts_with(PREFIX)
+}
+
+/// The first trailer that must not have crossed: what may be in no header, and no credential either.
+pub(super) fn in_trailers(trailers: &HeaderMap) -> Option<String> {
+    let mut names = trailers.keys().map(http::HeaderName::as_str);
+    names.find(|name| must_not_cross(name) || plain(name) == AUTHORIZATION.as_str()).map(str::to_owned)
+}
+
 /// The first field that must not have crossed.
 fn found(headers: &HeaderMap) -> Option<String> {
-    // A name with `_` is the same field to a vendor that reads its headers through CGI variables.
-    let plain = |name: &str| name.replace('_', "-");
-    let leftover = |name: &&str| NAMES.contains(&plain(name).as_str()) || plain(name).starts_with(PREFIX);
     let alias = |name: &&str| name.contains('_') && plain(name) == AUTHORIZATION.as_str();
-    if let Some(name) = headers.keys().map(http::HeaderName::as_str).find(|name| leftover(name) || alias(name)) {
+    let mut names = headers.keys().map(http::HeaderName::as_str);
+    if let Some(name) = names.find(|name| must_not_cross(name) || alias(name)) {
         return Some(name.to_owned());
     }
     // A connection may say how it ends; any other option names a field that should have gone.
@@ -73,7 +86,7 @@ fn wrong_request_line(target: &Uri, version: Version) -> bool {
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{found, wrong_host};
+    use super::{found, in_trailers, wrong_host};
 
     fn headers(fields: &[(&str, &str)]) -> HeaderMap {
         let field = |(name, value): &(&str, &str)| {
@@ -84,6 +97,14 @@ mod tests {
             headers.append(name, value);
         }
         headers
+    }
+
+    #[test]
+    fn finds_a_credential_in_trailers() {
+        assert_eq!(in_trailers(&headers(&[("x-checksum", "1")])), None);
+        for name in ["authorization", "x_forwarded_for", "proxy-authorization"] {
+            assert_eq!(in_trailers(&headers(&[("x-checksum", "1"), (name, "v")])).as_deref(), Some(name));
+        }
     }
 
     #[test]
