@@ -1,57 +1,30 @@
 //! `Authorization: ApiKey KEY`, or any other field with any other prefix.
 
-use std::time::SystemTime;
-
-use http::{HeaderName, HeaderValue, header, request};
+use http::{HeaderName, HeaderValue, header};
 
 use super::field::StaticField;
-use super::{PlaceError, concerns_connection, read_token};
+use super::{concerns_connection, read_token};
 use crate::config::error::Fault;
 use crate::config::read::Table;
 
 /// What goes before a key in `Authorization`. In a field of the vendor's own, nothing does.
 const AUTHORIZATION_PREFIX: &str = "ApiKey ";
 
-/// A key in a field of its own.
-pub(crate) struct ApiKey {
-    field: StaticField,
-    owned: [HeaderName; 1],
-}
+pub(super) const NAME: &str = "api-key";
+pub(super) type Placed = StaticField;
 
-impl ApiKey {
-    pub(super) const NAME: &'static str = "api-key";
-
-    pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
-        let header = table.parsed("header", "the name of a header field", parse_header);
-        let header_is_wrong = header.is_none() && table.has("header");
-        let header = header.map_or(header::AUTHORIZATION, |header| header.value);
-        let default = if header == header::AUTHORIZATION { AUTHORIZATION_PREFIX } else { "" };
-        let prefix =
-            table.parsed("prefix", "what goes before the key", parse_prefix).map_or(default, |prefix| prefix.value);
-        let key = read_token(table, "key", prefix)?;
-        if header_is_wrong {
-            return None;
-        }
-        let field = StaticField::new(header.clone(), &[prefix.as_bytes(), key.value.expose()])?;
-        Some(Self { field, owned: [header] })
+pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
+    let header = table.parsed("header", "the name of a header field", parse_header);
+    let header_is_wrong = header.is_none() && table.has("header");
+    let header = header.map_or(header::AUTHORIZATION, |header| header.value);
+    let default = if header == header::AUTHORIZATION { AUTHORIZATION_PREFIX } else { "" };
+    let prefix =
+        table.parsed("prefix", "what goes before the key", parse_prefix).map_or(default, |prefix| prefix.value);
+    let key = read_token(table, "key", prefix)?;
+    if header_is_wrong {
+        return None;
     }
-
-    pub(super) fn owned_headers(&self) -> &[HeaderName] {
-        &self.owned
-    }
-
-    pub(super) fn signs_body(&self) -> Option<u64> {
-        None
-    }
-
-    pub(super) fn place(&self, head: &mut request::Parts, _: &[u8], _: SystemTime) -> Result<(), PlaceError> {
-        self.field.place(head);
-        Ok(())
-    }
-
-    pub(super) fn replica(&self) -> Self {
-        Self { field: self.field.replica(), owned: self.owned.clone() }
-    }
+    StaticField::new(header, &[prefix.as_bytes(), key.value.expose()])
 }
 
 fn parse_header(text: &str) -> Result<HeaderName, Fault> {

@@ -1,70 +1,47 @@
 //! `Authorization: Basic base64(username:password)` (RFC 7617). Both parts are bytes as they are, which UTF-8 is.
 
-use std::time::SystemTime;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderName, header, request};
+use http::header;
 use zeroize::Zeroizing;
 
 use super::field::StaticField;
-use super::{PlaceError, without_prefix};
+use super::without_prefix;
 use crate::Secret;
 use crate::config::error::Fault;
 use crate::config::read::Table;
 
 const PREFIX: &str = "Basic ";
 
-/// A user name and a password, encoded once.
-pub(crate) struct Basic(StaticField);
+pub(super) const NAME: &str = "basic";
+pub(super) type Placed = StaticField;
 
-impl Basic {
-    pub(super) const NAME: &'static str = "basic";
-
-    pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
-        let username = table.secret("username").and_then(|username| without_prefix(table, username, PREFIX));
-        let password = table.secret("password").and_then(|password| without_prefix(table, password, PREFIX));
-        let username = username?;
-        if username.value.expose().contains(&b':') {
-            let fault = Fault::new("the user name holds a `:`, which would end it");
-            table.refuse(&username.place, fault.hint("a whole `user:password` is two secrets: name each on its own"));
-            return None;
-        }
-        Self::new(&username.value, &password?.value)
+pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
+    let username = table.secret("username").and_then(|username| without_prefix(table, username, PREFIX));
+    let password = table.secret("password");
+    let username = username?;
+    if username.value.expose().contains(&b':') {
+        let fault = Fault::new("the user name holds a `:`, which would end it");
+        table.refuse(&username.place, fault.hint("a whole `user:password` is two secrets: name each on its own"));
+        return None;
     }
+    encode(&username.value, &password?.value)
+}
 
-    fn new(username: &Secret, password: &Secret) -> Option<Self> {
-        let (username, password) = (username.expose(), password.expose());
-        let mut pair = Zeroizing::new(Vec::with_capacity(username.len() + 1 + password.len()));
-        pair.extend_from_slice(username);
-        pair.push(b':');
-        pair.extend_from_slice(password);
-        let mut encoded = Zeroizing::new(vec![0; base64::encoded_len(pair.len(), true)?]);
-        let length = STANDARD.encode_slice(&*pair, &mut encoded).ok()?;
-        StaticField::new(header::AUTHORIZATION, &[PREFIX.as_bytes(), encoded.get(..length)?]).map(Self)
-    }
-
-    pub(super) fn owned_headers(&self) -> &[HeaderName] {
-        &[]
-    }
-
-    pub(super) fn signs_body(&self) -> Option<u64> {
-        None
-    }
-
-    pub(super) fn place(&self, head: &mut request::Parts, _: &[u8], _: SystemTime) -> Result<(), PlaceError> {
-        self.0.place(head);
-        Ok(())
-    }
-
-    pub(super) fn replica(&self) -> Self {
-        Self(self.0.replica())
-    }
+fn encode(username: &Secret, password: &Secret) -> Option<Placed> {
+    let (username, password) = (username.expose(), password.expose());
+    let mut pair = Zeroizing::new(Vec::with_capacity(username.len() + 1 + password.len()));
+    pair.extend_from_slice(username);
+    pair.push(b':');
+    pair.extend_from_slice(password);
+    let mut encoded = Zeroizing::new(vec![0; base64::encoded_len(pair.len(), true)?]);
+    let length = STANDARD.encode_slice(&*pair, &mut encoded).ok()?;
+    StaticField::new(header::AUTHORIZATION, &[PREFIX.as_bytes(), encoded.get(..length)?])
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Basic;
+    use super::encode;
     use crate::Secret;
     use crate::credential::Credential;
     use crate::credential::tests::{authorization, place, read, refusal};
@@ -92,7 +69,7 @@ mod tests {
     fn an_empty_part_would_be_encoded_as_nothing() {
         for (username, password, value) in [("user", "", "Basic dXNlcjo="), ("", "pass", "Basic OnBhc3M=")] {
             let secret = |text: &str| Secret::new(text.as_bytes().to_vec());
-            let credential = Credential::Basic(Basic::new(&secret(username), &secret(password)).unwrap());
+            let credential = Credential::Basic(encode(&secret(username), &secret(password)).unwrap());
             assert_eq!(authorization(&place(&credential, "GET", "/", &[], b"")), value);
         }
     }

@@ -1,42 +1,19 @@
 //! `Authorization: Bearer TOKEN` (RFC 6750 2.1). Vendors' keys are not always its `b64token`: what a field may hold goes.
 
-use std::time::SystemTime;
-
-use http::{HeaderName, header, request};
+use http::header;
 
 use super::field::StaticField;
-use super::{PlaceError, read_token};
+use super::read_token;
 use crate::config::read::Table;
 
 const PREFIX: &str = "Bearer ";
 
-/// A token that does not change.
-pub(crate) struct Bearer(StaticField);
+pub(super) const NAME: &str = "bearer";
+pub(super) type Placed = StaticField;
 
-impl Bearer {
-    pub(super) const NAME: &'static str = "bearer";
-
-    pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
-        let token = read_token(table, "token", PREFIX)?;
-        StaticField::new(header::AUTHORIZATION, &[PREFIX.as_bytes(), token.value.expose()]).map(Self)
-    }
-
-    pub(super) fn owned_headers(&self) -> &[HeaderName] {
-        &[]
-    }
-
-    pub(super) fn signs_body(&self) -> Option<u64> {
-        None
-    }
-
-    pub(super) fn place(&self, head: &mut request::Parts, _: &[u8], _: SystemTime) -> Result<(), PlaceError> {
-        self.0.place(head);
-        Ok(())
-    }
-
-    pub(super) fn replica(&self) -> Self {
-        Self(self.0.replica())
-    }
+pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
+    let token = read_token(table, "token", PREFIX)?;
+    StaticField::new(header::AUTHORIZATION, &[PREFIX.as_bytes(), token.value.expose()])
 }
 
 #[cfg(test)]

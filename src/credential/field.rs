@@ -1,12 +1,15 @@
 //! A header field whose value is the same for every request.
 
+use std::time::SystemTime;
+
 use http::{HeaderName, HeaderValue, request};
 use zeroize::Zeroizing;
 
+use super::PlaceError;
 use crate::Secret;
 
 /// Name and value, made once.
-pub(super) struct StaticField {
+pub(crate) struct StaticField {
     name: HeaderName,
     value: HeaderValue,
 }
@@ -22,9 +25,18 @@ impl StaticField {
         Some(Self { name, value: Secret::header_value(value)? })
     }
 
+    pub(super) fn owned_headers(&self) -> &[HeaderName] {
+        std::slice::from_ref(&self.name)
+    }
+
+    pub(super) fn signs_body(&self) -> Option<u64> {
+        None
+    }
+
     /// Puts it on a request, in place of any other; nothing is allocated for the value.
-    pub(super) fn place(&self, head: &mut request::Parts) {
+    pub(super) fn place(&self, head: &mut request::Parts, _: &[u8], _: SystemTime) -> Result<(), PlaceError> {
         head.headers.insert(self.name.clone(), self.value.clone());
+        Ok(())
     }
 
     /// A copy with its own memory.

@@ -36,6 +36,25 @@ static OWNED: [HeaderName; 6] = [
     HeaderName::from_static("request-line"),
 ];
 
+pub(super) const NAME: &str = "hmac";
+pub(super) type Placed = Hmac;
+
+pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
+    let username = table.secret("username").and_then(|username| without_prefix(table, username, PREFIX));
+    let secret = table.secret("secret");
+    let algorithm = table.one_of("algorithm", &ALGORITHMS).unwrap_or(Algorithm::Sha256);
+    let names = names::read(table);
+    let max_signed_body = table.size("max_signed_body").unwrap_or(MAX_SIGNED_BODY);
+    let (username, secret) = (username?, secret?);
+    if username.value.expose().iter().any(|byte| matches!(byte, b'"' | b'\\')) {
+        let fault = Fault::new("the user name holds a quote or a backslash");
+        table.refuse(&username.place, fault.hint("it stands in quotes, and the verifier knows no escapes"));
+        return None;
+    }
+    let opening = opening(&username.value, algorithm);
+    Some(Hmac { key: Box::new(Key::new(algorithm, &secret.value)?), opening, names: names?, max_signed_body })
+}
+
 /// A key pair, and what is signed with it.
 pub(crate) struct Hmac {
     key: Box<Key>,
@@ -46,24 +65,6 @@ pub(crate) struct Hmac {
 }
 
 impl Hmac {
-    pub(super) const NAME: &'static str = "hmac";
-
-    pub(super) fn read(table: &mut Table<'_>) -> Option<Self> {
-        let username = table.secret("username").and_then(|username| without_prefix(table, username, PREFIX));
-        let secret = table.secret("secret");
-        let algorithm = table.one_of("algorithm", &ALGORITHMS).unwrap_or(Algorithm::Sha256);
-        let names = names::read(table);
-        let max_signed_body = table.size("max_signed_body").unwrap_or(MAX_SIGNED_BODY);
-        let (username, secret) = (username?, secret?);
-        if username.value.expose().iter().any(|byte| matches!(byte, b'"' | b'\\')) {
-            let fault = Fault::new("the user name holds a quote or a backslash");
-            table.refuse(&username.place, fault.hint("it stands in quotes, and the verifier knows no escapes"));
-            return None;
-        }
-        let opening = opening(&username.value, algorithm);
-        Some(Self { key: Box::new(Key::new(algorithm, &secret.value)?), opening, names: names?, max_signed_body })
-    }
-
     pub(super) fn owned_headers(&self) -> &[HeaderName] {
         &OWNED
     }

@@ -28,23 +28,23 @@ pub(crate) enum PlaceError {
     NotLegal,
 }
 
-/// Makes the enum of all schemes, and hands each call on to the scheme at hand. A scheme has a `NAME` and a `read`,
-/// and the four functions that [`Credential`] has.
+/// Makes the enum of all schemes, and hands each call on to the scheme at hand. A scheme's file has its `NAME`, a `read`
+/// for its table, and the type that `read` makes: [`StaticField`](field::StaticField), or one with the same functions.
 macro_rules! schemes {
     ($($module:ident::$Scheme:ident,)+) => {
         /// A configured credential, ready to be placed: what does not depend on the request was computed at load.
         pub(crate) enum Credential {
-            $($Scheme($module::$Scheme),)+
+            $($Scheme($module::Placed),)+
         }
 
         /// The names of all schemes, as in `auth.NAME`.
-        pub(crate) const SCHEMES: &[&str] = &[$($module::$Scheme::NAME,)+];
+        pub(crate) const SCHEMES: &[&str] = &[$($module::NAME,)+];
 
         impl Credential {
             /// Reads `auth.NAME`. `None`: there is no such scheme, or its table has a problem, which was noted.
             pub(crate) fn read(name: &str, table: &mut Table<'_>) -> Option<Self> {
                 match name {
-                    $($module::$Scheme::NAME => $module::$Scheme::read(table).map(Self::$Scheme),)+
+                    $($module::NAME => $module::read(table).map(Self::$Scheme),)+
                     _ => None,
                 }
             }
@@ -52,7 +52,7 @@ macro_rules! schemes {
             /// The name of the scheme.
             pub(crate) fn scheme(&self) -> &'static str {
                 match self {
-                    $(Self::$Scheme(_) => $module::$Scheme::NAME,)+
+                    $(Self::$Scheme(_) => $module::NAME,)+
                 }
             }
 
@@ -60,14 +60,14 @@ macro_rules! schemes {
             /// caller's are removed, under any alias, before [`place`](Self::place).
             pub(crate) fn owned_headers(&self) -> &[HeaderName] {
                 match self {
-                    $(Self::$Scheme(scheme) => scheme.owned_headers(),)+
+                    $(Self::$Scheme(placed) => placed.owned_headers(),)+
                 }
             }
 
             /// Where the body is signed: how many bytes of it may be held in memory for that.
             pub(crate) fn signs_body(&self) -> Option<u64> {
                 match self {
-                    $(Self::$Scheme(scheme) => scheme.signs_body(),)+
+                    $(Self::$Scheme(placed) => placed.signs_body(),)+
                 }
             }
 
@@ -80,14 +80,14 @@ macro_rules! schemes {
                 now: SystemTime,
             ) -> Result<(), PlaceError> {
                 match self {
-                    $(Self::$Scheme(scheme) => scheme.place(head, body, now),)+
+                    $(Self::$Scheme(placed) => placed.place(head, body, now),)+
                 }
             }
 
             /// A worker's own copy: it shares no reference count with this one.
             pub(crate) fn replica(&self) -> Self {
                 match self {
-                    $(Self::$Scheme(scheme) => Self::$Scheme(scheme.replica()),)+
+                    $(Self::$Scheme(placed) => Self::$Scheme(placed.replica()),)+
                 }
             }
         }
