@@ -13,7 +13,7 @@ use crate::policy::Grant;
 use crate::route::{Spoken, Target};
 use crate::upstream::{CollectError, Exchange, RequestBody, Upstream};
 
-/// A request with its credential on, which is all that can be sent. Nothing can change it any more.
+/// A request with its credential on, which is all that can be sent. Only its credential can be renewed.
 ///
 /// It is made of a `Grant` alone:
 ///

@@ -20,10 +20,8 @@ use super::visit::{Stage, Visit};
 use super::worker::Worker;
 use crate::error::ProxyError;
 use crate::proxy;
-use crate::wire::{MAX_REQUEST_FIELDS, Malformed};
+use crate::wire::{MAX_BUFFER, MAX_REQUEST_FIELDS, Malformed};
 
-/// What hyper may hold of one direction: twice the largest header that the screen lets through.
-const MAX_BUFFER: usize = 128 * 1024;
 /// A caller that has closed its side may be gone, or may be reading still: it is asked after so long.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// What it is asked with. One that reads on must skip it (RFC 9110 15.2); the kernel of one that is gone refuses it.

@@ -18,9 +18,7 @@ use super::connect::{ConnectError, Dialer};
 use super::socket::{UpstreamIo, UpstreamSocket};
 use crate::config::Timeouts;
 use crate::server;
-
-/// What hyper may hold of one direction: twice the largest header that the screen lets through.
-pub(crate) const MAX_BUFFER: usize = 128 * 1024;
+use crate::wire::MAX_BUFFER;
 
 /// Some time after any timeout: the first exchange sets the alarm.
 const FIRST_ALARM: Duration = Duration::from_secs(24 * 60 * 60);

@@ -56,8 +56,9 @@ pub(crate) enum SendError {
 /// Dropping the future cancels the request: its connection is closed.
 pub(crate) async fn send(mut authorized: Authorized) -> Result<Answer, SendError> {
     let upstream = Rc::clone(authorized.upstream());
-    let (head, body) = match upstream.pool.take(!authorized.can_be_repeated()) {
-        Some(connection) => match send_on_pooled(connection, &mut authorized).await {
+    let repeatable = authorized.can_be_repeated();
+    let (head, body) = match upstream.pool.take(!repeatable) {
+        Some(connection) => match send_on_pooled(connection, &mut authorized, repeatable).await {
             Ok(answer) => answer,
             Err(Unsent::Again) => {
                 authorized.renew()?;
@@ -81,15 +82,15 @@ enum Unsent {
 async fn send_on_pooled(
     mut connection: Connection,
     authorized: &mut Authorized,
+    repeatable: bool,
 ) -> Result<(response::Parts, StreamedBody), Unsent> {
-    let keep = authorized.can_be_repeated();
-    match exchange_once(&mut connection, authorized, keep).await {
+    match exchange_once(&mut connection, authorized, repeatable).await {
         Ok(response) => answer(response, authorized, connection).map_err(Unsent::Never),
         Err(Lost { unwritten: Some(request), .. }) => {
             authorized.put_back(request);
             Err(Unsent::Again)
         }
-        Err(lost) if keep && lost.raced => Err(Unsent::Again),
+        Err(lost) if repeatable && lost.raced => Err(Unsent::Again),
         Err(lost) => Err(Unsent::Never(lost.error)),
     }
 }

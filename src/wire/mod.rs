@@ -15,9 +15,11 @@ pub(crate) use self::tcp::Tcp;
 
 /// A header block, or the trailers of a message, may not be larger.
 pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;
-/// Nor have more fields: a request,
+/// What hyper may hold of one direction: twice the largest header that the screen lets through.
+pub(crate) const MAX_BUFFER: usize = 2 * MAX_HEADER_BYTES;
+/// Nor may a header have more fields: that of a request,
 pub(crate) const MAX_REQUEST_FIELDS: usize = 128;
-/// or a response, or any message that hyper reads without being told to make room first.
+/// or that of a response, or of any message that hyper reads without being told to make room first.
 pub(crate) const USUAL_FIELDS: usize = 100;
 
 /// What is wrong with a message. The texts are public: they say which rule, never what was sent.
