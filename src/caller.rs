@@ -1,20 +1,139 @@
-//! Stage 1: who is asking?
+//! Stage 2: who is asking? With callers in the config, whoever is none of them gets no further.
 
-/// The app that asks. Every caller that reaches a listener is served alike: what limits them is where the listener
-/// binds, and a Unix socket's mode.
+mod token;
+
+use std::rc::Rc;
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
+
+use self::token::Presented;
+pub(crate) use self::token::{Token, TokenError};
+use crate::config;
+use crate::credential::offer;
+use crate::policy::rules::Rules;
+use crate::upstream::Upstream;
+
+/// The other end of a connection, as far as the system tells.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Caller {
-    listener: usize,
+pub(crate) struct Peer {
+    /// The index of the listener that it came in by.
+    pub(crate) listener: usize,
+    /// `None`: not a Unix socket, so nobody vouches for it.
+    pub(crate) process: Option<PeerProcess>,
 }
 
-/// Tells callers apart by the listener that they came in by.
-pub(crate) fn identify(listener: usize) -> Caller {
-    Caller { listener }
+/// Who opened a Unix socket's connection (`SO_PEERCRED`): the effective ids, of which the group is the first alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PeerProcess {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// The app that asks.
+#[derive(Clone)]
+pub(crate) enum Caller {
+    /// There are no callers in the config: all are served alike.
+    Anyone,
+    Known(Rc<Known>),
+}
+
+/// A caller of the config.
+pub(crate) struct Known {
+    name: Box<str>,
+    token: Option<Token>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    /// The upstreams that it may use, each with the rules for this caller.
+    upstreams: Box<[(Box<str>, Rules)]>,
+}
+
+/// None of the callers that the config has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the caller is none of those in `[caller]`")]
+pub(crate) struct UnknownCaller;
+
+/// All callers of the config.
+pub(crate) struct Callers(Box<[Rc<Known>]>);
+
+impl Callers {
+    pub(crate) fn new(config: &config::Config) -> Self {
+        Self(config.callers.iter().map(|caller| Rc::new(Known::new(caller, &config.upstreams))).collect())
+    }
+
+    /// Tells who is asking. `meant`: the upstream of the request, if it means one; a token may stand where that
+    /// vendor's own key would. Fails closed: whoever is not known is refused, as soon as there is one who is.
+    pub(crate) fn identify(
+        &self,
+        peer: Peer,
+        headers: &HeaderMap,
+        meant: Option<&Upstream>,
+    ) -> Result<Caller, UnknownCaller> {
+        if self.0.is_empty() {
+            return Ok(Caller::Anyone);
+        }
+        let mut presented = Presented::default();
+        offer::authorization(headers, &PROXY_AUTHORIZATION, |token| presented.add(token));
+        match meant {
+            Some(upstream) => upstream.credential().offered(headers, |token| presented.add(token)),
+            // Whoever has a token is told what is wrong with the name.
+            None => offer::authorization(headers, &AUTHORIZATION, |token| presented.add(token)),
+        }
+        let known = self.0.iter().filter(|known| known.is(peer.process, &presented));
+        // One with a token is told more surely than one without.
+        known
+            .max_by_key(|known| known.token.is_some())
+            .map(|known| Caller::Known(Rc::clone(known)))
+            .ok_or(UnknownCaller)
+    }
+
+    /// The caller of this name, as if it had been told.
+    pub(crate) fn named(&self, name: &str) -> Option<Caller> {
+        self.0.iter().find(|known| *known.name == *name).map(|known| Caller::Known(Rc::clone(known)))
+    }
 }
 
 impl Caller {
-    /// The index of the listener.
-    pub(crate) fn listener(self) -> usize {
-        self.listener
+    /// Its name in the config.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Anyone => None,
+            Self::Known(known) => Some(&known.name),
+        }
+    }
+
+    /// The rules that this caller has for an upstream. `None`: it may not use it at all.
+    pub(crate) fn rules_for(&self, upstream: &str) -> Option<&Rules> {
+        match self {
+            Self::Anyone => Some(Rules::none()),
+            Self::Known(known) => known.upstreams.iter().find(|(name, _)| **name == *upstream).map(|(_, rules)| rules),
+        }
+    }
+}
+
+impl Known {
+    fn new(config: &config::Caller, upstreams: &[config::Upstream]) -> Self {
+        let named = config
+            .upstreams
+            .iter()
+            .filter_map(|(index, rules)| upstreams.get(*index).map(|upstream| (upstream.name.clone(), rules.clone())));
+        Self {
+            name: config.name.clone(),
+            token: config.token.clone(),
+            uid: config.uid,
+            gid: config.gid,
+            upstreams: named.collect(),
+        }
+    }
+
+    /// Whether all that the config asks of this caller is so. The config asks for something.
+    fn is(&self, process: Option<PeerProcess>, presented: &Presented) -> bool {
+        let runs_as = |wanted: Option<u32>, id: fn(PeerProcess) -> u32| {
+            wanted.is_none_or(|wanted| process.map(id) == Some(wanted))
+        };
+        // All tokens are compared, whichever is right.
+        let has_token = self.token.as_ref().is_none_or(|token| presented.contains(token));
+        let asks = self.token.is_some() || self.uid.is_some() || self.gid.is_some();
+        asks && has_token && runs_as(self.uid, |process| process.uid) && runs_as(self.gid, |process| process.gid)
     }
 }

@@ -6,9 +6,10 @@ use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE};
 use http::{Response, StatusCode};
 
+use crate::caller::UnknownCaller;
 use crate::credential::{AuthorizeError, PlaceError};
 use crate::policy::PolicyError;
 use crate::route::RouteError;
@@ -25,6 +26,8 @@ pub(crate) enum ProxyError {
     #[error(transparent)]
     Route(#[from] RouteError),
     #[error(transparent)]
+    Caller(#[from] UnknownCaller),
+    #[error(transparent)]
     Policy(#[from] PolicyError),
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
@@ -36,7 +39,7 @@ pub(crate) enum ProxyError {
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     /// The last part of `type`, under which `docs/errors.md` explains it.
-    slug: &'static str,
+    pub(crate) slug: &'static str,
     title: &'static str,
     detail: &'static str,
     /// RFC 9209 2.3.
@@ -65,6 +68,12 @@ impl ProxyError {
         if problem.ends_connection() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        if problem.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            headers.insert(
+                PROXY_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"sidekey\", Basic realm=\"sidekey\""),
+            );
+        }
         if problem.status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
@@ -86,7 +95,8 @@ impl ProxyError {
         text
     }
 
-    fn problem(&self) -> Problem {
+    /// What a caller is told.
+    pub(crate) fn problem(&self) -> Problem {
         match self {
             Self::Malformed(error) => malformed(*error),
             Self::HeaderTimeout => Problem {
@@ -97,7 +107,8 @@ impl ProxyError {
                 proxy_error: "http_request_error",
             },
             Self::Route(error) => route(*error),
-            Self::Policy(PolicyError::Trace) => method_not_allowed(),
+            Self::Caller(UnknownCaller) => unknown_caller(),
+            Self::Policy(error) => policy(error),
             Self::Authorize(AuthorizeError::Body(error)) => body(error),
             Self::Authorize(AuthorizeError::Place(error)) | Self::Send(SendError::Sign(error)) => place(*error),
             Self::Send(error) => send(error),
@@ -184,6 +195,47 @@ fn method_not_allowed() -> Problem {
         title: "Method not allowed",
         detail: "CONNECT and TRACE are not forwarded.",
         proxy_error: "http_request_denied",
+    }
+}
+
+fn unknown_caller() -> Problem {
+    Problem {
+        status: StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+        slug: "unknown-caller",
+        title: "Unknown caller",
+        detail: "A token is needed: in Proxy-Authorization, or where the upstream's own key would be.",
+        proxy_error: "http_request_denied",
+    }
+}
+
+fn policy(error: &PolicyError) -> Problem {
+    let forbidden = |slug, detail| Problem {
+        status: StatusCode::FORBIDDEN,
+        slug,
+        title: "Forbidden",
+        detail,
+        proxy_error: "http_request_denied",
+    };
+    let ambiguous = |detail| Problem {
+        status: StatusCode::BAD_REQUEST,
+        slug: "ambiguous-request",
+        title: "Ambiguous request",
+        detail,
+        proxy_error: "http_request_error",
+    };
+    match error {
+        PolicyError::Trace => method_not_allowed(),
+        PolicyError::NotForCaller => forbidden("not-for-caller", "This caller may not use this upstream."),
+        PolicyError::NotAllowed | PolicyError::Denied(_) => {
+            forbidden("not-allowed", "The rules for this upstream do not allow this method and path.")
+        }
+        PolicyError::Path(_) => ambiguous(
+            "Where rules apply, a path must have one reading: no `.`, `..` or empty segment, `;`, backslash, \
+             doubtful percent-encoding.",
+        ),
+        PolicyError::Override(_) => {
+            ambiguous("Where rules apply, no field may name another method or path than the request line.")
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant) -> Box<Outgoing
     let wants_trailers = names_token(&head.headers, &TE, "trailers");
     let had_length = head.headers.contains_key(CONTENT_LENGTH);
     let expects = head.headers.contains_key(EXPECT);
-    remove(&mut head.headers, upstream.managed(), is_hop_or_origin);
+    take_off(&mut head.headers, upstream);
     head.headers.insert(HOST, upstream.origin().host_header().clone());
     if wants_trailers {
         head.headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -56,6 +56,11 @@ pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant) -> Box<Outgoing
     };
     let (body, exchange, wants_body) = RequestBody::streamed(incoming, upstream, expects);
     Box::new(Outgoing { head, body, exchange, wants_body })
+}
+
+/// Takes off a request's header what may not cross to this upstream, the caller's credentials first of all.
+pub(crate) fn take_off(headers: &mut HeaderMap, upstream: &Upstream) {
+    remove(headers, upstream.managed(), is_hop_or_origin);
 }
 
 /// Takes off the upstream's answer what was only for sidekey, and keeps its redirects on sidekey.

@@ -10,8 +10,8 @@
 //! | module | question | makes |
 //! |---|---|---|
 //! | `wire` | is it HTTP, beyond doubt? | the bytes that hyper may see |
-//! | `caller` | who is asking? | `Caller` |
 //! | `route` | which upstream is meant? | `Target` |
+//! | `caller` | who is asking? | `Caller` |
 //! | `policy` | may they? | [`Grant`] |
 //! | `headers` | what may cross? | `Outgoing` |
 //! | `credential` | how does the credential go on? | [`Authorized`] |

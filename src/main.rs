@@ -7,11 +7,13 @@ use std::process::ExitCode;
 
 use anstream::{stderr, stdout};
 use clap::{CommandFactory, Parser};
-use sidekey::cli::{Cli, Command, ConfigFlag, check, demo, run};
+use sidekey::cli::{Cli, Command, ConfigFlag, check, demo, explain, run, token};
 use sidekey::{Config, telemetry};
 
 /// What `sysexits.h` calls a configuration error.
 const BAD_CONFIG: u8 = 78;
+/// What clap exits with, too.
+const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
@@ -23,6 +25,13 @@ fn main() -> ExitCode {
         }),
         Command::Check { config } => load(&config)
             .and_then(|config| check::check(&config, &mut stdout()).map_err(|error| Failure::of_check(&error))),
+        Command::Explain { config, asked } => load(&config).and_then(|config| {
+            match explain::explain(&config, &asked, &mut stdout()).map_err(|error| Failure::of_explain(&error))? {
+                explain::Outlook::Sent => Ok(()),
+                explain::Outlook::Refused => Err(Failure { text: String::new(), code: ExitCode::FAILURE }),
+            }
+        }),
+        Command::Token => token::token(&mut stdout()).map_err(Failure::running),
         Command::Demo(options) => demo::demo(options, &mut stdout()).map_err(Failure::running),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -33,14 +42,16 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { text, code }) => {
-            // Nowhere is left to say that it cannot be said.
-            let _ = writeln!(stderr(), "{text}");
+            if !text.is_empty() {
+                // Nowhere is left to say that it cannot be said.
+                let _ = writeln!(stderr(), "{text}");
+            }
             code
         }
     }
 }
 
-/// What is said, and the exit code.
+/// What is said, if it was not said already, and the exit code.
 struct Failure {
     text: String,
     code: ExitCode,
@@ -55,6 +66,14 @@ impl Failure {
         let code = match error {
             check::CheckError::Serve(_) => BAD_CONFIG.into(),
             check::CheckError::Write(_) => ExitCode::FAILURE,
+        };
+        Self { text: chain(error), code }
+    }
+
+    fn of_explain(error: &explain::ExplainError) -> Self {
+        let code = match error {
+            explain::ExplainError::Request(_) | explain::ExplainError::Unknown { .. } => USAGE.into(),
+            explain::ExplainError::Write(_) => ExitCode::FAILURE,
         };
         Self { text: chain(error), code }
     }

@@ -1,15 +1,39 @@
 //! Stage 3: may they? A [`Grant`] is made here and nowhere else.
 
-use http::Request;
+mod path;
+pub(crate) mod rules;
 
+use http::{HeaderMap, HeaderName, Method, Request};
+
+use self::path::AmbiguousPath;
+pub(crate) use self::path::PlainPath;
+use self::rules::{Rules, Verdict};
 use crate::caller::Caller;
 use crate::route::Target;
 
-/// Why a request is refused, whoever asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a request is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PolicyError {
     #[error("TRACE would show the credential to the caller")]
     Trace,
+    #[error("`upstreams` of this caller does not name the upstream")]
+    NotForCaller,
+    #[error("no rule of `allow` matches")]
+    NotAllowed,
+    #[error("`deny` has the rule `{0}`")]
+    Denied(Box<str>),
+    #[error(transparent)]
+    Path(#[from] AmbiguousPath),
+    #[error("`{0}` could make another request of this one")]
+    Override(HeaderName),
+}
+
+/// What becomes of a request that a rule refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Enforce,
+    /// It passes, and the log says what would have become of it.
+    Report,
 }
 
 /// The decision that this caller may make this request to this upstream. It is used up by placing the credential.
@@ -39,21 +63,81 @@ pub(crate) enum PolicyError {
 /// ```
 pub struct Grant {
     target: Target,
+    reported: Option<PolicyError>,
 }
 
+/// Fields by which a request is, to some servers, one for another method or path than it says.
+static OVERRIDES: [HeaderName; 5] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+];
+
 /// Decides. Fails closed: what is not granted goes nowhere.
-pub(crate) fn decide<B>(_caller: Caller, target: Target, request: &Request<B>) -> Result<Grant, PolicyError> {
+pub(crate) fn decide<B>(caller: &Caller, target: Target, request: &Request<B>) -> Result<Grant, PolicyError> {
     // Methods are case-sensitive, and there are servers that do not know; TRACK is what some of them call it.
     if ["TRACE", "TRACK"].iter().any(|name| request.method().as_str().eq_ignore_ascii_case(name)) {
         return Err(PolicyError::Trace);
     }
-    Ok(Grant { target })
+    let upstream = &target.upstream;
+    let callers_rules = caller.rules_for(upstream.name()).ok_or(PolicyError::NotForCaller)?;
+    let judged = Sought { method: request.method(), headers: request.headers(), path: target.path.path() }
+        .judge([upstream.rules(), callers_rules]);
+    match (judged.map(drop), upstream.mode()) {
+        (Ok(()), _) => Ok(Grant { target, reported: None }),
+        (Err(error), Mode::Enforce) => Err(error),
+        (Err(error), Mode::Report) => Ok(Grant { target, reported: Some(error) }),
+    }
+}
+
+/// What rules look at.
+pub(crate) struct Sought<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) headers: &'a HeaderMap,
+    /// As it goes upstream, without its query.
+    pub(crate) path: &'a str,
+}
+
+impl Sought<'_> {
+    /// Judges by all of `rules`: the upstream's, and the caller's within it. Where none is in force, nothing is looked
+    /// at.
+    pub(crate) fn judge<'r>(&self, rules: [&'r Rules; 2]) -> Result<[Verdict<'r>; 2], PolicyError> {
+        if !rules.iter().any(|rules| rules.are_in_force()) {
+            return Ok([Verdict::Unruled; 2]);
+        }
+        if let Some(name) = self.headers.keys().find(|name| OVERRIDES.iter().any(|known| is_alias(name, known))) {
+            return Err(PolicyError::Override(name.clone()));
+        }
+        let path = PlainPath::read(self.path)?;
+        let verdicts = rules.map(|rules| rules.judge(self.method, &path));
+        for verdict in verdicts {
+            match verdict {
+                Verdict::Unruled | Verdict::AllowedBy(_) => {}
+                Verdict::DeniedBy(rule) => return Err(PolicyError::Denied(rule.to_string().into())),
+                Verdict::NotAllowed => return Err(PolicyError::NotAllowed),
+            }
+        }
+        Ok(verdicts)
+    }
+}
+
+/// Whether some server reads `name` as `known`: for many, `_` is `-`.
+fn is_alias(name: &HeaderName, known: &HeaderName) -> bool {
+    let dash = |b: u8| if b == b'_' { b'-' } else { b };
+    name.as_str().len() == known.as_str().len() && name.as_str().bytes().map(dash).eq(known.as_str().bytes())
 }
 
 impl Grant {
     /// What was granted.
     pub(crate) fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Why it would have been refused, were the rules in force.
+    pub(crate) fn reported(&self) -> Option<&PolicyError> {
+        self.reported.as_ref()
     }
 
     /// Ends the grant: what was granted is being done.

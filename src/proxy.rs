@@ -10,7 +10,7 @@ use crate::answer::AnswerBody;
 use crate::error::ProxyError;
 use crate::server::Visit;
 use crate::telemetry::access::AccessRecord;
-use crate::{caller, credential, headers, policy, upstream};
+use crate::{credential, headers, policy, upstream};
 
 /// Answers a request. Never fails: what goes wrong is an answer, too.
 ///
@@ -36,10 +36,14 @@ async fn forward(
     request: Request<Incoming>,
     record: &mut AccessRecord,
 ) -> Result<upstream::Answer, ProxyError> {
-    let caller = caller::identify(visit.listener());
-    let target = visit.routes().find(caller, &request)?;
+    let target = visit.routes().find(visit.peer().listener, &request);
+    let meant = target.as_ref().ok().map(|target| &*target.upstream);
+    let caller = visit.callers().identify(visit.peer(), request.headers(), meant)?;
+    record.asked_by(&caller);
+    let target = target?;
     record.meant(&target.upstream);
-    let grant = policy::decide(caller, target, &request)?;
+    let grant = policy::decide(&caller, target, &request)?;
+    record.would_refuse(grant.reported());
     let outgoing = headers::prepare(request, &grant);
     let authorized = credential::authorize(grant, outgoing).await?;
     let mut answer = upstream::send(authorized).await?;

@@ -1,4 +1,4 @@
-//! Stage 2: which upstream is meant? Exact names only, and nothing is forwarded that names none.
+//! Stage 1: which upstream is meant? Exact names only, and nothing is forwarded that names none.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,7 +8,6 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Uri};
 
-use crate::caller::Caller;
 use crate::config;
 use crate::upstream::{Host, Upstream};
 
@@ -90,13 +89,13 @@ impl Routes {
         Self { upstreams, names: Sorted::new(names), hosts: Sorted::new(hosts), listeners }
     }
 
-    /// Finds what the request means.
-    pub(crate) fn find<B>(&self, caller: Caller, request: &Request<B>) -> Result<Target, RouteError> {
+    /// Finds what a request means that came in by this listener.
+    pub(crate) fn find<B>(&self, listener: usize, request: &Request<B>) -> Result<Target, RouteError> {
         if request.method().as_str().eq_ignore_ascii_case("CONNECT") {
             return Err(RouteError::Tunnel);
         }
         let authority = authority(request.uri(), request.headers())?;
-        let door = self.listeners.get(caller.listener()).ok_or(RouteError::UnknownHost)?;
+        let door = self.listeners.get(listener).ok_or(RouteError::UnknownHost)?;
         // RFC 9112 3.2: only HTTP/1.0 may leave Host out, and it then means whom it has reached.
         let host = authority.map(host_of).transpose()?;
         let (index, prefixed) = match &host {

@@ -2,7 +2,9 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod run;
+pub mod token;
 
 use std::path::PathBuf;
 
@@ -38,6 +40,17 @@ pub enum Command {
         #[command(flatten)]
         config: ConfigFlag,
     },
+    /// Say what would become of a request: which upstream, which rule, which headers cross. Nothing is sent
+    Explain {
+        /// Which config.
+        #[command(flatten)]
+        config: ConfigFlag,
+        /// Which request.
+        #[command(flatten)]
+        asked: explain::Asked,
+    },
+    /// Print a new token for a caller
+    Token,
     /// Show sidekey at work, before stand-ins of five vendors
     Demo(demo::Demo),
     /// Print a completion script for a shell
@@ -64,5 +77,17 @@ impl ConfigFlag {
             None if here.exists() => here,
             None => PathBuf::from("/etc/sidekey/sidekey.toml"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
     }
 }

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use super::error::{ConfigError, Fault, Position, Problem};
 use super::read::{Reader, Table};
-use super::{Config, ListenAddress, Listener, Server, listen, names, syntax, upstream};
+use super::{Config, ListenAddress, Listener, Server, caller, listen, names, syntax, upstream};
 use crate::secret::source::Source;
 
 const DRAIN: Duration = Duration::from_secs(25);
@@ -61,12 +61,15 @@ fn read_config(table: &mut Table<'_>) -> Config {
     let server = table.section("server", read_server);
     let listeners = table.section("listen", listen::read_all);
     let upstreams = table.section("upstream", upstream::read_all);
+    let callers = table.section("caller", caller::read_all);
     let reader = table.reader();
     if upstreams.names.is_empty() {
         let fault = Fault::new("there is no upstream, so nothing to be a proxy for");
         reader.refuse_file(fault.hint("add `[upstream.NAME]` with a `preset` or `url`, and `auth`"));
     }
     names::check(reader, &listeners, &upstreams);
+    let read: Vec<&str> = upstreams.read.iter().map(|upstream| &*upstream.name).collect();
+    let callers = caller::resolve(table, callers, &upstreams.names, &read);
     let upstreams = upstreams.read;
     let position = |name: &str| upstreams.iter().position(|upstream| *upstream.name == *name);
     let mut listeners: Vec<Listener> = listeners
@@ -79,7 +82,7 @@ fn read_config(table: &mut Table<'_>) -> Config {
     if listeners.is_empty() {
         listeners.push(default_listener());
     }
-    Config { server, listeners, upstreams, warnings: reader.take_warnings() }
+    Config { server, listeners, upstreams, callers, warnings: reader.take_warnings() }
 }
 
 fn read_server(table: &mut Table<'_>) -> Server {

@@ -1,12 +1,14 @@
 //! The config, parsed and right: a [`Config`] that exists can be served. [`mod@file`] reads it from TOML through the cursor
 //! of [`read`], [`preset`] knows the vendors, [`error`] says everything that is wrong, and never a value.
 
+mod caller;
 pub(crate) mod error;
 pub(crate) mod file;
 mod listen;
 mod names;
 pub(crate) mod preset;
 pub(crate) mod read;
+mod rules;
 mod syntax;
 mod tls;
 mod units;
@@ -23,7 +25,10 @@ use http::HeaderName;
 
 pub use self::error::{ConfigError, Position, Problem};
 use self::preset::Preset;
+use crate::caller::Token;
 use crate::credential::Credential;
+use crate::policy::Mode;
+use crate::policy::rules::Rules;
 use crate::upstream::Origin;
 
 /// Everything that `sidekey run` needs: checked, complete, with every secret read.
@@ -34,6 +39,8 @@ pub struct Config {
     pub(crate) listeners: Vec<Listener>,
     /// The vendors' APIs, in the order of the file. Never empty; names are unique.
     pub(crate) upstreams: Vec<Upstream>,
+    /// Who may ask. Empty: whoever reaches a listener.
+    pub(crate) callers: Vec<Caller>,
     /// What is allowed, but should not stay so.
     pub(crate) warnings: Vec<String>,
 }
@@ -127,9 +134,22 @@ pub(crate) struct Upstream {
     pub(crate) credential: Credential,
     /// Header fields of the caller that never reach this vendor (the preset's list).
     pub(crate) strip: &'static [HeaderName],
+    pub(crate) rules: Rules,
+    /// What becomes of a request that the rules refuse.
+    pub(crate) mode: Mode,
     pub(crate) tls: Tls,
     pub(crate) timeouts: Timeouts,
     pub(crate) pool: Pool,
+}
+
+/// `[caller.NAME]`.
+pub(crate) struct Caller {
+    pub(crate) name: Box<str>,
+    pub(crate) token: Option<Token>,
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+    /// What it may use (indexes into [`Config::upstreams`]), and the rules for it there.
+    pub(crate) upstreams: Vec<(usize, Rules)>,
 }
 
 /// `tls = { … }`. There is no way to switch verification off.

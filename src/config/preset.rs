@@ -1,6 +1,9 @@
 //! What is known about a vendor, so that a config need not say it.
 
-use http::HeaderName;
+use http::{HeaderName, Method};
+
+use crate::policy::PlainPath;
+use crate::policy::rules::{Rule, Rules, Verdict};
 
 /// One vendor.
 pub(crate) struct Preset {
@@ -11,21 +14,92 @@ pub(crate) struct Preset {
     pub(crate) schemes: &'static [&'static str],
     /// Header fields that its own SDKs put a credential in, besides what the scheme owns: taken off the request.
     pub(crate) strip: &'static [HeaderName],
+    /// What a caller should not be able to ask for unless it has to.
+    pub(crate) sensitive: &'static [Sensitive],
+}
+
+/// Requests with which a caller does more than ask.
+pub(crate) struct Sensitive {
+    /// As it stands in `allow` and `deny`.
+    pub(crate) rule: &'static str,
+    /// What the vendor does then.
+    pub(crate) effect: &'static str,
 }
 
 /// An SDK of the vendor's sends the key in a field named `Bearer`.
 static IMAGINE_STRIP: [HeaderName; 1] = [HeaderName::from_static("bearer")];
 
+static IMAGGA_SENSITIVE: [Sensitive; 1] =
+    [Sensitive { rule: "GET,POST /v2/tags/**", effect: "counts towards the month's quota" }];
+
+static RESCI_SENSITIVE: [Sensitive; 1] = [Sensitive { rule: "POST /v3/import_jobs", effect: "changes customer data" }];
+
+static IMAGIOR_SENSITIVE: [Sensitive; 1] = [Sensitive { rule: "POST /image/generate", effect: "takes a credit" }];
+
+static IMAGINE_SENSITIVE: [Sensitive; 1] =
+    [Sensitive { rule: "POST /v2/image/**", effect: "is billed for each image" }];
+
+static HUB_SENSITIVE: [Sensitive; 4] = [
+    Sensitive { rule: "* /v1/iam/signature_keys/**", effect: "makes and replaces signature keys" },
+    Sensitive { rule: "POST /v1/messages", effect: "sends and bills a message" },
+    Sensitive { rule: "* /v1/lookups/**", effect: "is billed for each number" },
+    Sensitive { rule: "POST /v1/messaging/numbers/dedicated/**", effect: "buys a number" },
+];
+
 static PRESETS: [Preset; 5] = [
-    Preset { name: "imagga", origin: "https://api.imagga.com", schemes: &["basic"], strip: &[] },
-    Preset { name: "resci", origin: "https://data.retentionscience.com", schemes: &["api-key"], strip: &[] },
-    Preset { name: "imagior", origin: "https://api.imagior.com", schemes: &["bearer"], strip: &[] },
-    Preset { name: "imagine", origin: "https://api.vyro.ai", schemes: &["bearer"], strip: &IMAGINE_STRIP },
-    Preset { name: "messagemedia", origin: "https://api.messagemedia.com", schemes: &["basic", "hmac"], strip: &[] },
+    Preset {
+        name: "imagga",
+        origin: "https://api.imagga.com",
+        schemes: &["basic"],
+        strip: &[],
+        sensitive: &IMAGGA_SENSITIVE,
+    },
+    Preset {
+        name: "resci",
+        origin: "https://data.retentionscience.com",
+        schemes: &["api-key"],
+        strip: &[],
+        sensitive: &RESCI_SENSITIVE,
+    },
+    Preset {
+        name: "imagior",
+        origin: "https://api.imagior.com",
+        schemes: &["bearer"],
+        strip: &[],
+        sensitive: &IMAGIOR_SENSITIVE,
+    },
+    Preset {
+        name: "imagine",
+        origin: "https://api.vyro.ai",
+        schemes: &["bearer"],
+        strip: &IMAGINE_STRIP,
+        sensitive: &IMAGINE_SENSITIVE,
+    },
+    Preset {
+        name: "messagemedia",
+        origin: "https://api.messagemedia.com",
+        schemes: &["basic", "hmac"],
+        strip: &[],
+        sensitive: &HUB_SENSITIVE,
+    },
 ];
 
 pub(crate) fn find(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.name == name)
+}
+
+impl Preset {
+    /// What a request does besides asking, as far as that is known.
+    pub(crate) fn effect(&self, method: &Method, path: &str) -> Option<&'static str> {
+        let path = PlainPath::read(path).ok()?;
+        let is_this = |sensitive: &&Sensitive| {
+            Rule::parse(sensitive.rule).is_ok_and(|rule| {
+                let rules = Rules { allow: None, deny: vec![rule] };
+                matches!(rules.judge(method, &path), Verdict::DeniedBy(_))
+            })
+        };
+        self.sensitive.iter().find(is_this).map(|sensitive| sensitive.effect)
+    }
 }
 
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
@@ -34,9 +108,31 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::PRESETS;
+    use http::Method;
+
+    use super::{PRESETS, Rule, find};
     use crate::credential::SCHEMES;
     use crate::upstream::Origin;
+
+    #[test]
+    fn every_sensitive_endpoint_is_a_rule_that_the_docs_have_ready() {
+        let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/vendors.md")).unwrap();
+        for sensitive in PRESETS.iter().flat_map(|preset| preset.sensitive) {
+            assert!(Rule::parse(sensitive.rule).is_ok(), "{}", sensitive.rule);
+            assert!(docs.contains(&format!("\"{}\"", sensitive.rule)), "{}", sensitive.rule);
+        }
+    }
+
+    #[test]
+    fn a_request_with_an_effect_is_known_however_it_is_spelt() {
+        let effect = |preset, method: Method, path| find(preset).unwrap().effect(&method, path);
+        assert_eq!(effect("imagior", Method::POST, "/image/Generate/"), Some("takes a credit"));
+        assert_eq!(
+            effect("messagemedia", Method::DELETE, "/v1/iam/signature_keys/7"),
+            Some("makes and replaces signature keys")
+        );
+        assert_eq!(effect("imagior", Method::GET, "/user/account"), None);
+    }
 
     #[test]
     fn a_preset_has_a_tls_origin_and_schemes_that_exist() {

@@ -8,6 +8,7 @@ use rcgen::{CertifiedKey, KeyPair};
 
 use super::file::parse_with;
 use super::{Config, ConfigError, ListenAddress};
+use crate::policy::Mode;
 use crate::secret::source::Source;
 
 const KEY: [(&str, &[u8]); 1] = [("env:KEY", b"k3y")];
@@ -75,6 +76,7 @@ fn the_example_shows_every_option_with_its_default() {
         ("file:/etc/ssl/billing.pem", certificate.as_bytes()),
         ("file:/run/secrets/billing.key", key.as_bytes()),
         ("file:/run/secrets/imagga", b"secret\n"),
+        ("file:/run/secrets/shop-token", b"0123456789abcdef\n"),
     ];
     let variables = ["IMAGGA_API_KEY", "RESCI_API_KEY", "IMAGIOR_TOKEN", "IMAGINE_TOKEN", "HUB_KEY", "HUB_SECRET"];
     let variables = variables.iter().chain(&["HUB_BASIC_KEY", "HUB_BASIC_SECRET", "BILLING_KEY"]);
@@ -105,6 +107,11 @@ fn the_example_shows_every_option_with_its_default() {
     assert_eq!(billing.tls.extra_roots.len(), 1);
     assert!(billing.tls.server_name.is_some() && billing.tls.client.is_some());
     assert_eq!(example.upstreams[4].credential.signs_body(), Some(10 << 20));
+    assert_eq!((billing.mode, plain.mode), (Mode::Enforce, Mode::Enforce));
+    assert!(billing.rules.are_in_force() && !plain.rules.are_in_force());
+    let callers: Vec<_> =
+        example.callers.iter().map(|caller| (&*caller.name, caller.token.is_some(), caller.uid)).collect();
+    assert_eq!(callers, [("shop", true, None), ("reports", false, Some(1001))]);
 }
 
 #[test]
@@ -181,7 +188,7 @@ fn a_url_that_only_upstreams_share_is_right() {
 fn unknown_keys_and_sections_are_refused_with_what_was_meant() {
     for (text, told) in [
         ("[serve]\n", "1:2 serve: unknown key (did you mean `server`?)"),
-        ("[metrics]\n", "1:2 metrics: unknown key (known here: `listen`, `server`, `upstream`)"),
+        ("[metrics]\n", "1:2 metrics: unknown key (known here: `caller`, `listen`, `server`, `upstream`)"),
         ("[server]\nworker = 1\n", "2:1 server.worker: unknown key (did you mean `workers`?)"),
         ("[listen.a]\naddress = '127.0.0.1:1'\nname = []\n", "3:1 listen.a.name: unknown key (did you mean `names`?)"),
         (

@@ -6,8 +6,9 @@ use super::error::{Fault, list};
 use super::names::{self, HostName};
 use super::preset::{self, Preset};
 use super::read::{At, Place, Table};
-use super::{Pool, Timeouts, Upstream, tls};
+use super::{Pool, Timeouts, Upstream, rules, tls};
 use crate::credential::{self, Credential};
+use crate::policy::Mode;
 use crate::upstream::Origin;
 
 const TIMEOUTS: Timeouts = Timeouts {
@@ -57,6 +58,8 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
     let origin = read_origin(table, preset);
     let credential = read_credential(table, preset);
     let tls = table.optional_section("tls", |table| At { value: tls::read(table), place: table.place.clone() });
+    let rules = rules::read(table);
+    let mode = table.one_of("mode", &[("enforce", Mode::Enforce), ("report", Mode::Report)]).unwrap_or(Mode::Enforce);
     let timeouts = table.section("timeouts", read_timeouts);
     let pool = table.section("pool", read_pool);
     let origin = origin?;
@@ -70,6 +73,8 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
         hosts: hosts.iter().map(|host| host.value.clone()).collect(),
         credential: credential?,
         strip: preset.map_or(&[], |preset| preset.strip),
+        rules,
+        mode,
         tls: tls.map(|tls| tls.value).unwrap_or_default(),
         timeouts,
         pool,

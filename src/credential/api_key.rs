@@ -1,6 +1,6 @@
 //! `Authorization: ApiKey KEY`, or any other field with any other prefix.
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::field::StaticField;
 use super::{concerns_connection, read_token};
@@ -24,7 +24,11 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
     if header_is_wrong {
         return None;
     }
-    StaticField::new(header, &[prefix.as_bytes(), key.value.expose()])
+    StaticField::new(header, prefix, key.value.expose())
+}
+
+pub(super) fn offered(placed: &Placed, headers: &HeaderMap, take: impl FnMut(&[u8])) {
+    placed.offered(headers).map(take);
 }
 
 fn parse_header(text: &str) -> Result<HeaderName, Fault> {

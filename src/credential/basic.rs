@@ -2,11 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header;
+use http::{HeaderMap, header};
 use zeroize::Zeroizing;
 
 use super::field::StaticField;
-use super::without_prefix;
+use super::{offer, without_prefix};
 use crate::Secret;
 use crate::config::error::Fault;
 use crate::config::read::Table;
@@ -28,6 +28,12 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
     encode(&username.value, &password?.value)
 }
 
+pub(super) fn offered(placed: &Placed, headers: &HeaderMap, take: impl FnMut(&[u8])) {
+    if let Some(text) = placed.offered(headers) {
+        offer::basic(text, take);
+    }
+}
+
 fn encode(username: &Secret, password: &Secret) -> Option<Placed> {
     let (username, password) = (username.expose(), password.expose());
     let mut pair = Zeroizing::new(Vec::with_capacity(username.len() + 1 + password.len()));
@@ -36,7 +42,7 @@ fn encode(username: &Secret, password: &Secret) -> Option<Placed> {
     pair.extend_from_slice(password);
     let mut encoded = Zeroizing::new(vec![0; base64::encoded_len(pair.len(), true)?]);
     let length = STANDARD.encode_slice(&*pair, &mut encoded).ok()?;
-    StaticField::new(header::AUTHORIZATION, &[PREFIX.as_bytes(), encoded.get(..length)?])
+    StaticField::new(header::AUTHORIZATION, PREFIX, encoded.get(..length)?)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `Authorization: Bearer TOKEN` (RFC 6750 2.1). Vendors' keys are not always its `b64token`: what a field may hold goes.
 
-use http::header;
+use http::{HeaderMap, header};
 
 use super::field::StaticField;
 use super::read_token;
@@ -13,7 +13,11 @@ pub(super) type Placed = StaticField;
 
 pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
     let token = read_token(table, "token", PREFIX)?;
-    StaticField::new(header::AUTHORIZATION, &[PREFIX.as_bytes(), token.value.expose()])
+    StaticField::new(header::AUTHORIZATION, PREFIX, token.value.expose())
+}
+
+pub(super) fn offered(placed: &Placed, headers: &HeaderMap, take: impl FnMut(&[u8])) {
+    placed.offered(headers).map(take);
 }
 
 #[cfg(test)]

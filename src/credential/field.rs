@@ -2,27 +2,33 @@
 
 use std::time::SystemTime;
 
-use http::{HeaderName, HeaderValue, request};
+use http::{HeaderMap, HeaderName, HeaderValue, request};
 use zeroize::Zeroizing;
 
-use super::PlaceError;
+use super::{PlaceError, offer};
 use crate::Secret;
 
 /// Name and value, made once.
 pub(crate) struct StaticField {
     name: HeaderName,
     value: HeaderValue,
+    /// So many bytes of the value go before the key.
+    prefix: usize,
 }
 
 impl StaticField {
-    /// The value is `parts` one after the other. `None`: it is not legal in a header field.
-    pub(super) fn new(name: HeaderName, parts: &[&[u8]]) -> Option<Self> {
+    /// The value is `prefix`, then `key`. `None`: it is not legal in a header field.
+    pub(super) fn new(name: HeaderName, prefix: &str, key: &[u8]) -> Option<Self> {
         // As long as it gets: growing would leave a copy behind.
-        let mut value = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
-        for part in parts {
-            value.extend_from_slice(part);
-        }
-        Some(Self { name, value: Secret::header_value(value)? })
+        let mut value = Zeroizing::new(Vec::with_capacity(prefix.len() + key.len()));
+        value.extend_from_slice(prefix.as_bytes());
+        value.extend_from_slice(key);
+        Some(Self { name, value: Secret::header_value(value)?, prefix: prefix.len() })
+    }
+
+    /// What the caller put where the key would stand.
+    pub(super) fn offered<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+        offer::after(headers, &self.name, self.value.as_bytes().get(..self.prefix).unwrap_or_default())
     }
 
     pub(super) fn owned_headers(&self) -> &[HeaderName] {
@@ -44,6 +50,6 @@ impl StaticField {
         let copy = Secret::header_value(Zeroizing::new(self.value.as_bytes().to_vec()));
         // The copies are as legal as their originals; were they not, sharing would serve.
         let name = HeaderName::from_bytes(self.name.as_str().as_bytes()).unwrap_or_else(|_| self.name.clone());
-        Self { name, value: copy.unwrap_or_else(|| self.value.clone()) }
+        Self { name, value: copy.unwrap_or_else(|| self.value.clone()), prefix: self.prefix }
     }
 }

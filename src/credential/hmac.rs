@@ -11,14 +11,14 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderName, HeaderValue, Method, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request};
 use md5::Md5;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use self::key::{ALGORITHMS, Algorithm, Key};
 use self::names::{SignedName, What};
-use super::{PlaceError, without_prefix};
+use super::{PlaceError, offer, without_prefix};
 use crate::Secret;
 use crate::config::error::Fault;
 use crate::config::read::Table;
@@ -53,6 +53,11 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
     }
     let opening = opening(&username.value, algorithm);
     Some(Hmac { key: Box::new(Key::new(algorithm, &secret.value)?), opening, names: names?, max_signed_body })
+}
+
+/// A signature cannot be checked without the vendor's secret: of an SDK's own, the user name is the token.
+pub(super) fn offered(_: &Placed, headers: &HeaderMap, take: impl FnMut(&[u8])) {
+    offer::hmac(headers, take);
 }
 
 /// A key pair, and what is signed with it.

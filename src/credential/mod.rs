@@ -6,12 +6,13 @@ mod basic;
 mod bearer;
 mod field;
 mod hmac;
+pub(crate) mod offer;
 
 pub use self::authorize::Authorized;
 pub(crate) use self::authorize::{AuthorizeError, authorize};
 use std::time::SystemTime;
 
-use http::{HeaderName, header, request};
+use http::{HeaderMap, HeaderName, header, request};
 
 use crate::Secret;
 use crate::config::error::Fault;
@@ -29,7 +30,8 @@ pub(crate) enum PlaceError {
 }
 
 /// Makes the enum of all schemes, and hands each call on to the scheme at hand. A scheme's file has its `NAME`, a `read`
-/// for its table, and the type that `read` makes: [`StaticField`](field::StaticField), or one with the same functions.
+/// for its table, the type that `read` makes ([`StaticField`](field::StaticField), or one with the same functions), and
+/// `offered`, which knows where a caller's SDK puts its key.
 macro_rules! schemes {
     ($($module:ident::$Scheme:ident,)+) => {
         /// A configured credential, ready to be placed: what does not depend on the request was computed at load.
@@ -61,6 +63,14 @@ macro_rules! schemes {
             pub(crate) fn owned_headers(&self) -> &[HeaderName] {
                 match self {
                     $(Self::$Scheme(placed) => placed.owned_headers(),)+
+                }
+            }
+
+            /// Hands on what the caller put where its SDK would put this vendor's key. It goes no further: these
+            /// are fields that are removed.
+            pub(crate) fn offered(&self, headers: &HeaderMap, take: impl FnMut(&[u8])) {
+                match self {
+                    $(Self::$Scheme(placed) => $module::offered(placed, headers, take),)+
                 }
             }
 

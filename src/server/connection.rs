@@ -18,6 +18,7 @@ use super::refusal;
 use super::socket::{CallerIo, CallerSocket, Stream};
 use super::visit::{Stage, Visit};
 use super::worker::Worker;
+use crate::caller::Peer;
 use crate::error::ProxyError;
 use crate::proxy;
 use crate::wire::{MAX_BUFFER, MAX_REQUEST_FIELDS, Malformed};
@@ -46,10 +47,10 @@ enum Watched {
 }
 
 /// Serves `stream` until it ends. Dropping the future closes it, and cancels what was under way.
-pub(super) async fn serve(worker: Rc<Worker>, listener: usize, stream: Stream) {
+pub(super) async fn serve(worker: Rc<Worker>, peer: Peer, stream: Stream) {
     let socket = Rc::new(RefCell::new(CallerSocket::new(stream)));
     let registration = worker.register(&socket);
-    let visit = Visit::new(worker, listener);
+    let visit = Visit::new(worker, peer);
     let mut http = Builder::new();
     http.half_close(true).max_buf_size(MAX_BUFFER);
     let mut ending = serve_http(&http, &visit, &socket).await;

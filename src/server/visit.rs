@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use http::Version;
 
 use super::worker::Worker;
+use crate::caller::{Callers, Peer};
 use crate::route::Routes;
 
 /// One caller's connection, as the request path sees it.
 pub(crate) struct Visit {
     worker: Rc<Worker>,
-    listener: usize,
+    peer: Peer,
     stage: Cell<Stage>,
     /// Whether interim responses may be sent: not to HTTP/1.0.
     interim: Cell<bool>,
@@ -35,10 +36,10 @@ pub(super) enum Stage {
 }
 
 impl Visit {
-    pub(super) fn new(worker: Rc<Worker>, listener: usize) -> Rc<Self> {
+    pub(super) fn new(worker: Rc<Worker>, peer: Peer) -> Rc<Self> {
         Rc::new(Self {
             worker,
-            listener,
+            peer,
             stage: Cell::new(Stage::Idle),
             interim: Cell::new(false),
             waiting_until: Cell::new(None),
@@ -47,8 +48,13 @@ impl Visit {
         })
     }
 
-    pub(crate) fn listener(&self) -> usize {
-        self.listener
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    pub(crate) fn callers(&self) -> &Callers {
+        self.worker.callers()
     }
 
     pub(crate) fn routes(&self) -> &Routes {

@@ -15,6 +15,7 @@ use tokio_util::either::Either;
 
 use super::connection;
 use super::socket::{CallerSocket, Stream};
+use crate::caller::{Callers, Peer, PeerProcess};
 use crate::config::{self, Config};
 use crate::route::Routes;
 use crate::upstream::resolve::Resolver;
@@ -33,6 +34,7 @@ pub(super) struct Arrival {
 /// What a worker's connections have in common.
 pub(crate) struct Worker {
     routes: Routes,
+    callers: Callers,
     upstreams: Vec<Rc<Upstream>>,
     limits: Limits,
     draining: Cell<bool>,
@@ -89,6 +91,7 @@ impl Worker {
             .collect();
         Rc::new(Self {
             routes: Routes::new(config, upstreams.clone()),
+            callers: Callers::new(config),
             upstreams,
             limits: Limits::new(&config.server),
             draining: Cell::new(false),
@@ -117,11 +120,10 @@ impl Worker {
 
     fn admit(self: &Rc<Self>, arrival: Arrival) {
         let departure = Departure(Rc::clone(self));
-        let listener = arrival.listener;
         // A socket that the runtime cannot take has lost its caller already.
-        let Ok(stream) = adopt(arrival) else { return };
+        let Ok((peer, stream)) = adopt(arrival) else { return };
         super::spawn(async move {
-            connection::serve(Rc::clone(&departure.0), listener, stream).await;
+            connection::serve(Rc::clone(&departure.0), peer, stream).await;
         });
     }
 
@@ -146,6 +148,10 @@ impl Worker {
         &self.routes
     }
 
+    pub(super) fn callers(&self) -> &Callers {
+        &self.callers
+    }
+
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -165,13 +171,18 @@ impl Drop for Departure {
     }
 }
 
-fn adopt(arrival: Arrival) -> std::io::Result<Stream> {
-    match arrival.stream {
+fn adopt(Arrival { listener, stream }: Arrival) -> std::io::Result<(Peer, Stream)> {
+    match stream {
         Either::Left(stream) => {
             // Answers leave when they are written.
             let _ = stream.set_nodelay(true);
-            TcpStream::from_std(stream).map(Tcp::new).map(Either::Left)
+            let stream = TcpStream::from_std(stream).map(Tcp::new)?;
+            Ok((Peer { listener, process: None }, Either::Left(stream)))
         }
-        Either::Right(stream) => UnixStream::from_std(stream).map(Either::Right),
+        Either::Right(stream) => {
+            let stream = UnixStream::from_std(stream)?;
+            let process = stream.peer_cred().ok().map(|known| PeerProcess { uid: known.uid(), gid: known.gid() });
+            Ok((Peer { listener, process }, Either::Right(stream)))
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use http::{Method, Request, StatusCode, Uri};
 
+use crate::caller::Caller;
+use crate::policy::PolicyError;
 use crate::upstream::Upstream;
 
 /// What happened to one request. Logged when it is dropped.
@@ -13,6 +15,9 @@ pub(crate) struct AccessRecord {
     method: Option<Method>,
     uri: Uri,
     upstream: Option<Rc<Upstream>>,
+    caller: Caller,
+    /// Why rules that are not in force would have refused it.
+    would_refuse: Option<Box<str>>,
     status: Option<StatusCode>,
     answer: Answered,
     sent: u64,
@@ -43,12 +48,24 @@ impl AccessRecord {
             method,
             uri,
             upstream: None,
+            caller: Caller::Anyone,
+            would_refuse: None,
             status: None,
             answer: Answered::Upstream,
             sent: 0,
             received: 0,
             finished: false,
         }
+    }
+
+    /// Who asks.
+    pub(crate) fn asked_by(&mut self, caller: &Caller) {
+        self.caller = caller.clone();
+    }
+
+    /// What rules that are only reported say of it.
+    pub(crate) fn would_refuse(&mut self, refusal: Option<&PolicyError>) {
+        self.would_refuse = refusal.map(|refusal| refusal.to_string().into());
     }
 
     pub(crate) fn meant(&mut self, upstream: &Rc<Upstream>) {
@@ -89,18 +106,19 @@ impl Drop for AccessRecord {
         let path = if self.method.is_some() { self.uri.path() } else { "-" };
         let upstream = self.upstream.as_deref().map(Upstream::name);
         let duration_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let (caller, would_refuse) = (self.caller.name(), self.would_refuse.as_deref());
         let (sent, received) = (self.sent, self.received);
         // Nobody waited for the end: the caller went away, or the upstream's body broke off.
         let cut = (!self.finished).then_some(true);
         match &self.answer {
             Answered::Upstream => tracing::info!(
-                target: "access", status, method, path, upstream, duration_us, sent, received, cut
+                target: "access", status, method, path, upstream, caller, duration_us, sent, received, cut, would_refuse
             ),
             Answered::Sidekey { request_id, error } => {
                 let (request_id, error) = (&**request_id, &**error);
                 tracing::warn!(
                     target: "access",
-                    status, method, path, upstream, duration_us, sent, received, cut, request_id, error
+                    status, method, path, upstream, caller, duration_us, sent, received, cut, would_refuse, request_id, error
                 );
             }
         }

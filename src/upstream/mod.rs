@@ -24,6 +24,8 @@ use self::resolve::Resolver;
 pub(crate) use self::send::{Answer, SendError, send};
 use crate::config;
 use crate::credential::Credential;
+use crate::policy::Mode;
+use crate::policy::rules::Rules;
 
 /// One vendor's API, as one worker sees it: nothing in it is shared with another worker or another upstream.
 pub(crate) struct Upstream {
@@ -31,6 +33,8 @@ pub(crate) struct Upstream {
     origin: Origin,
     credential: Credential,
     managed: Box<[HeaderName]>,
+    rules: Rules,
+    mode: Mode,
     timeouts: config::Timeouts,
     dialer: Dialer,
     pool: Pool,
@@ -47,6 +51,8 @@ impl Upstream {
             origin: config.origin.clone(),
             credential: config.credential.replica(),
             managed: managed.into(),
+            rules: config.rules.clone(),
+            mode: config.mode,
             timeouts: config.timeouts,
             dialer: Dialer::new(config.origin.clone(), tls, resolver, config.timeouts),
             pool: Pool::new(config.pool),
@@ -68,6 +74,16 @@ impl Upstream {
     /// The fields that a caller never has a say in, here: credentials, and what this vendor would take for one.
     pub(crate) fn managed(&self) -> &[HeaderName] {
         &self.managed
+    }
+
+    /// What may be asked of it, whoever asks.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// What becomes of a request that rules refuse.
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
     }
 
     pub(crate) fn timeouts(&self) -> &config::Timeouts {

@@ -12,7 +12,12 @@ fn text(folder: &std::path::Path) -> String {
     let authority = Authority::new();
     let (certificate, key) = authority.client("sidekey.example").pem();
     authority.write(folder);
-    for (name, content) in [("imagga", "s3cret"), ("billing.key", &key), ("billing.pem", &certificate)] {
+    for (name, content) in [
+        ("imagga", "s3cret"),
+        ("shop-token", "sidekey_0123456789"),
+        ("billing.key", &key),
+        ("billing.pem", &certificate),
+    ] {
         std::fs::write(folder.join(name), content).unwrap();
         // Or `check` warns.
         std::fs::set_permissions(folder.join(name), Permissions::from_mode(0o600)).unwrap();

@@ -13,10 +13,12 @@
 #![allow(clippy::disallowed_methods, reason = "the harness waits on plain threads")]
 #![allow(clippy::print_stderr, reason = "a test that failed shows what sidekey wrote")]
 
+mod attacks;
 mod commands;
 mod crossing;
 mod desync;
 mod example;
+mod explain;
 mod hmac;
 mod interim;
 mod lifecycle;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::{At, Place, Reader};
 use crate::Secret;
@@ -145,6 +145,11 @@ impl<'a> Table<'a> {
     /// A list of texts; what else is in it is refused, one by one.
     pub(crate) fn list(&mut self, key: &'static str, expected: &str) -> Option<At<Vec<At<&'a str>>>> {
         let At { value: items, place } = self.typed(key, expected, DeValue::as_array)?;
+        Some(At { value: self.texts(items, &place), place })
+    }
+
+    /// The texts of a list at `place`.
+    fn texts(&self, items: &'a DeArray<'a>, place: &Place) -> Vec<At<&'a str>> {
         let mut texts = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let place = Place { span: item.span(), key: format!("{}[{index}]", place.key) };
@@ -153,7 +158,32 @@ impl<'a> Table<'a> {
                 None => self.refuse(&place, unexpected("a string", item.get_ref())),
             }
         }
-        Some(At { value: texts, place })
+        texts
+    }
+
+    /// Every list in this table, whatever its name, in the order of the file.
+    pub(crate) fn each_list<T>(
+        &mut self,
+        expected: &str,
+        mut read: impl FnMut(At<&'a str>, &Self, Vec<At<&'a str>>) -> T,
+    ) -> Vec<T> {
+        self.any_key = true;
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let mut results = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let path = self.key_path(key.get_ref());
+            let place = Place { span: value.span(), key: path.clone() };
+            match value.get_ref().as_array() {
+                Some(items) => {
+                    let texts = self.texts(items, &place);
+                    let name = At { value: key.get_ref().as_ref(), place: Place { span: key.span(), key: path } };
+                    results.push(read(name, self, texts));
+                }
+                None => self.refuse_key(&place, unexpected(expected, value.get_ref())),
+            }
+        }
+        results
     }
 
     /// One of a few words, each with what it means.

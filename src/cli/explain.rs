@@ -1,0 +1,238 @@
+//! `sidekey explain`: takes a request through the stages that decide, and sends nothing. What it says is what those
+//! stages say; no secret is in it.
+
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use http::header::HOST;
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
+
+use crate::caller::{Caller, Callers, Peer};
+use crate::config::Config;
+use crate::error::ProxyError;
+use crate::headers;
+use crate::policy::rules::Verdict;
+use crate::policy::{self, Sought};
+use crate::route::{Routes, Target};
+use crate::upstream::{Upstream, resolve};
+use crate::wire::{Framing, request::RequestFraming};
+
+/// Say what would become of a request: which upstream, which rule, which headers cross. Nothing is sent
+#[derive(Clone, Debug, clap::Args)]
+pub struct Asked {
+    /// The method, such as `GET`
+    pub method: String,
+    /// What is asked for: `/NAME/path`, or a whole URL as the app has it
+    pub url: String,
+    /// As if this caller asked
+    #[arg(long, value_name = "NAME")]
+    pub caller: Option<String>,
+    /// As if it came in by this listener [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub listen: Option<String>,
+    /// With this header field; may be given more than once
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+}
+
+/// What would become of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// It would be sent.
+    Sent,
+    /// sidekey would answer it itself.
+    Refused,
+}
+
+/// Why there is no explanation.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// No request can look like this.
+    #[error("`{0}` is not a request that a client could send")]
+    Request(&'static str),
+    /// The config has none of this name.
+    #[error("there is no {kind} `{name}` in the config")]
+    Unknown {
+        /// What was looked for.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The result cannot be written.
+    #[error("cannot write the result")]
+    Write(#[from] io::Error),
+}
+
+/// Explains what would become of the request on `out`.
+///
+/// # Errors
+/// It is no request, or names what the config does not have.
+pub fn explain(config: &Config, asked: &Asked, out: &mut dyn Write) -> Result<Outlook, ExplainError> {
+    let listener = match &asked.listen {
+        None => 0,
+        Some(name) => {
+            let position = config.listeners.iter().position(|listener| *listener.name == **name);
+            position.ok_or_else(|| ExplainError::Unknown { kind: "listener", name: name.clone() })?
+        }
+    };
+    let callers = Callers::new(config);
+    let named = match &asked.caller {
+        None => None,
+        Some(name) => {
+            let unknown = || ExplainError::Unknown { kind: "caller", name: name.clone() };
+            Some(callers.named(name).ok_or_else(unknown)?)
+        }
+    };
+    let request = request(asked)?;
+    let (resolver, _lookups) = resolve::resolver();
+    let upstreams = config.upstreams.iter().map(|upstream| Rc::new(Upstream::new(upstream, None, resolver.clone())));
+    let routes = Routes::new(config, upstreams.collect());
+    let mut lines = Lines { out };
+    if let Some(listener) = config.listeners.get(listener) {
+        lines.say("listener", &format!("{}, {}", listener.name, listener.address))?;
+    }
+    let peer = Peer { listener, process: None };
+    match through(config, &routes, &callers, named, peer, &request, &mut lines)? {
+        Ok(()) => {
+            lines.end("it would be sent")?;
+            Ok(Outlook::Sent)
+        }
+        Err(error) => {
+            if matches!(error, ProxyError::Caller(_)) {
+                lines.say("hint", "name a caller with `--caller`, or bring its token with `--header`")?;
+            }
+            let problem = error.problem();
+            lines.end(&format!("refused with {} {}: {}", problem.status.as_u16(), problem.slug, error.chain()))?;
+            Ok(Outlook::Refused)
+        }
+    }
+}
+
+/// The stages of the request path, as far as they decide. The inner error is their refusal.
+fn through(
+    config: &Config,
+    routes: &Routes,
+    callers: &Callers,
+    named: Option<Caller>,
+    peer: Peer,
+    request: &Request<()>,
+    lines: &mut Lines<'_>,
+) -> io::Result<Result<(), ProxyError>> {
+    if let (_, Some(fault)) = RequestFraming::new().admit(&raw(request)) {
+        return Ok(Err(fault.into()));
+    }
+    let target = routes.find(peer.listener, request);
+    let meant = target.as_ref().ok().map(|target| &*target.upstream);
+    let caller = match named.map_or_else(|| callers.identify(peer, request.headers(), meant), Ok) {
+        Ok(caller) => caller,
+        Err(unknown) => return Ok(Err(unknown.into())),
+    };
+    if let Some(name) = caller.name() {
+        lines.say("caller", name)?;
+    }
+    let target = match target {
+        Ok(target) => target,
+        Err(unknown) => return Ok(Err(unknown.into())),
+    };
+    say_target(config, &target, request, lines)?;
+    say_rules(&caller, &target, request, lines)?;
+    let grant = match policy::decide(&caller, target, request) {
+        Ok(grant) => grant,
+        Err(refusal) => return Ok(Err(refusal.into())),
+    };
+    if let Some(refusal) = grant.reported() {
+        lines.say("report", &format!("would be refused if `mode` were `enforce`: {refusal}"))?;
+    }
+    say_headers(&grant.target().upstream, request, lines)?;
+    Ok(Ok(()))
+}
+
+fn say_target(config: &Config, target: &Target, request: &Request<()>, lines: &mut Lines<'_>) -> io::Result<()> {
+    let upstream = &target.upstream;
+    lines.say("upstream", &format!("{}, {}", upstream.name(), upstream.origin()))?;
+    lines.say("request", &format!("{} {}", request.method(), target.path))?;
+    let preset = config.upstreams.iter().find(|known| *known.name == *upstream.name()).and_then(|known| known.preset);
+    match preset.and_then(|preset| preset.effect(request.method(), target.path.path())) {
+        Some(effect) => lines.say("effect", effect),
+        None => Ok(()),
+    }
+}
+
+fn say_rules(caller: &Caller, target: &Target, request: &Request<()>, lines: &mut Lines<'_>) -> io::Result<()> {
+    let Some(callers_rules) = caller.rules_for(target.upstream.name()) else { return Ok(()) };
+    let sought = Sought { method: request.method(), headers: request.headers(), path: target.path.path() };
+    let Ok(verdicts) = sought.judge([target.upstream.rules(), callers_rules]) else { return Ok(()) };
+    for (verdict, whose) in verdicts.iter().zip(["", ", for this caller"]) {
+        match verdict {
+            Verdict::AllowedBy(rule) => lines.say("rule", &format!("allowed by `{rule}`{whose}"))?,
+            Verdict::Unruled | Verdict::DeniedBy(_) | Verdict::NotAllowed => {}
+        }
+    }
+    Ok(())
+}
+
+/// Names alone: a value may be anything.
+fn say_headers(upstream: &Upstream, request: &Request<()>, lines: &mut Lines<'_>) -> io::Result<()> {
+    let mut crossing = request.headers().clone();
+    headers::take_off(&mut crossing, upstream);
+    let names = |taken_off: bool| {
+        let names = request.headers().keys().filter(|name| **name != HOST && taken_off != crossing.contains_key(*name));
+        names.map(HeaderName::as_str).collect::<Vec<_>>().join(", ")
+    };
+    for (label, names) in [("crosses", names(false)), ("taken off", names(true))] {
+        if !names.is_empty() {
+            lines.say(label, &names)?;
+        }
+    }
+    lines.say("host", upstream.origin().host_header().to_str().unwrap_or_default())?;
+    lines.say("credential", &format!("{}, put on last", upstream.credential().scheme()))
+}
+
+/// The request that a client would send for it.
+fn request(asked: &Asked) -> Result<Request<()>, ExplainError> {
+    let method = Method::from_bytes(asked.method.as_bytes()).map_err(|_| ExplainError::Request("METHOD"))?;
+    let url: Uri = asked.url.parse().map_err(|_| ExplainError::Request("URL"))?;
+    let path = url.path_and_query().map_or("/", |path| path.as_str());
+    let authority = url.authority().map_or("localhost", |authority| authority.as_str());
+    let mut request = Request::new(());
+    *request.method_mut() = method;
+    *request.uri_mut() = path.parse().map_err(|_| ExplainError::Request("URL"))?;
+    for field in &asked.headers {
+        let (name, value) = field.split_once(':').ok_or(ExplainError::Request("--header"))?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ExplainError::Request("--header"))?;
+        let value = HeaderValue::from_str(value.trim()).map_err(|_| ExplainError::Request("--header"))?;
+        request.headers_mut().append(name, value);
+    }
+    if !request.headers().contains_key(HOST) {
+        let host = HeaderValue::from_str(authority).map_err(|_| ExplainError::Request("URL"))?;
+        request.headers_mut().insert(HOST, host);
+    }
+    Ok(request)
+}
+
+/// As it would stand on the wire.
+fn raw(request: &Request<()>) -> Vec<u8> {
+    let mut raw = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri()).into_bytes();
+    for (name, value) in request.headers() {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            raw.extend_from_slice(part);
+        }
+    }
+    raw.extend_from_slice(b"\r\n");
+    raw
+}
+
+/// What is said, a stage a line.
+struct Lines<'a> {
+    out: &'a mut dyn Write,
+}
+
+impl Lines<'_> {
+    fn say(&mut self, stage: &str, what: &str) -> io::Result<()> {
+        writeln!(self.out, "  {stage:<11} {what}")
+    }
+
+    fn end(&mut self, outcome: &str) -> io::Result<()> {
+        writeln!(self.out, "{outcome}")
+    }
+}
