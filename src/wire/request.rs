@@ -112,10 +112,15 @@ impl RequestFraming {
 impl Framing for RequestFraming {
     fn admit(&mut self, bytes: &[u8]) -> (usize, Option<Malformed>) {
         let mut admitted = 0;
+        // Where the first request begins of which nothing was admitted before.
+        let mut begun = None;
         loop {
             let rest = bytes.get(admitted..).unwrap_or_default();
             if rest.is_empty() {
                 return (admitted, None);
+            }
+            if begun.is_none() && self.state == State::Header {
+                begun = Some(admitted);
             }
             match self.step(rest) {
                 Ok(Some(length)) => {
@@ -124,7 +129,14 @@ impl Framing for RequestFraming {
                     self.version = None;
                 }
                 Ok(None) => return (admitted, None),
-                Err(fault) => return (admitted, Some(fault)),
+                Err(Malformed::ManyFields) => return (admitted, Some(Malformed::ManyFields)),
+                // What came together stands or falls together: the fault may be a body that was taken for a request.
+                Err(fault) => {
+                    if begun.is_some() {
+                        self.state = State::Header;
+                    }
+                    return (begun.unwrap_or(admitted), Some(fault));
+                }
             }
         }
     }
@@ -305,6 +317,38 @@ mod tests {
         ] {
             assert_eq!(fault(&request), Some(expected), "{}", String::from_utf8_lossy(&request));
         }
+    }
+
+    #[test]
+    fn what_came_with_a_malformed_request_falls_with_it() {
+        let good = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc";
+        for bad in [&b"abc\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\n", b"\0\n"] {
+            let together = [good, &good[..], bad].concat();
+            let mut framing = RequestFraming::new();
+            assert_eq!(framing.admit(&together).0, 0);
+            assert!(framing.between_requests());
+            // A request that was let through before the fault came has its answer.
+            for cut in 1..=good.len() {
+                let mut framing = RequestFraming::new();
+                let (first, fault) = framing.admit(&together[..cut]);
+                assert_eq!(fault, None);
+                let (rest, fault) = framing.admit(&together[first..]);
+                assert!(fault.is_some() && framing.between_requests());
+                let its_end = if first == 0 { 0 } else { good.len() };
+                assert_eq!(first + rest, its_end, "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_is_malformed_takes_a_header_with_it_that_has_not_gone() {
+        let header = b"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+        let request = [header, &b"zz\r\n"[..]].concat();
+        assert_eq!(RequestFraming::new().admit(&request), (0, Some(Malformed::Chunk)));
+        let mut framing = RequestFraming::new();
+        assert_eq!(framing.admit(header), (header.len(), None));
+        assert_eq!(framing.admit(b"zz\r\n"), (0, Some(Malformed::Chunk)));
+        assert!(!framing.between_requests());
     }
 
     #[test]

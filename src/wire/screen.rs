@@ -13,7 +13,8 @@ use super::Malformed;
 pub(crate) trait Framing {
     /// How many of `bytes` are complete and sound, and what is wrong after them.
     ///
-    /// `bytes` begins where the last call stopped: what it did not admit comes again, with more behind it.
+    /// `bytes` begins where the last call stopped: what it did not admit comes again, with more behind it. Before a fault,
+    /// fewer may be admitted than are sound: what came with it is in doubt.
     fn admit(&mut self, bytes: &[u8]) -> (usize, Option<Malformed>);
 }
 

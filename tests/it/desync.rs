@@ -1,7 +1,10 @@
 //! What one side sends can never be taken for a part of another message: an answer that was cut, that said `close`, or
 //! that came early ends what is on its connection.
 
-use crate::support::{Broken, Caller, OK, Origin, PATIENCE, Sidekey, get, holds, until_true};
+use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
+
+use crate::support::{OK, Origin, PATIENCE, Sidekey, get, holds, until_true};
 
 /// A request of more fields than hyper takes without being told, and fewer than too many.
 fn crowded(target: &str) -> String {
@@ -11,34 +14,48 @@ fn crowded(target: &str) -> String {
 /// What follows a request whose answer ends the connection.
 const FOLLOWERS: [&str; 2] = ["GET /api/junk\r\n\r\n", "\0junk\r\n\r\n"];
 
-/// All that comes back for `bytes`, sent at once.
-fn everything(sidekey: &Sidekey, bytes: &str) -> (Vec<u8>, Broken) {
-    let mut caller: Caller = sidekey.connect();
-    caller.send(bytes);
-    caller.rest()
+/// An origin that closes after an answer which it gives when it is told to.
+fn told_to_answer(answer: &'static str) -> (Origin, Sender<()>) {
+    let (tell, told) = channel();
+    let told = Mutex::new(told);
+    let origin = Origin::plain(move |conversation| {
+        while conversation.request().is_some() {
+            told.lock().unwrap().recv().unwrap();
+            conversation.send(answer);
+            conversation.close();
+        }
+    });
+    (origin, tell)
+}
+
+/// All that comes back for `first`, and for a follower that is on its way before the answer is.
+fn everything(sidekey: &Sidekey, origin: &Origin, tell: &Sender<()>, first: &str, follower: &str) -> Vec<u8> {
+    let before = origin.requests().len();
+    let mut caller = sidekey.connect();
+    caller.send(first);
+    until_true("the first request at the origin", || origin.requests().len() > before);
+    caller.send(follower);
+    tell.send(()).unwrap();
+    caller.rest().0
 }
 
 #[test]
 fn nothing_follows_an_answer_that_was_cut() {
-    let origin = Origin::plain(|conversation| {
-        conversation.request();
-        conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nfirst");
-        conversation.close();
-    });
+    let (origin, tell) = told_to_answer("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nfirst");
     let sidekey = Sidekey::start(&origin.upstream("api"));
     for follower in FOLLOWERS.map(str::to_owned).into_iter().chain([crowded("/api/second")]) {
-        let (answer, _) = everything(&sidekey, &(get("/api/first") + &follower));
+        let answer = everything(&sidekey, &origin, &tell, &get("/api/first"), &follower);
         assert!(answer.ends_with(b"first"), "{}", String::from_utf8_lossy(&answer));
     }
 }
 
 #[test]
 fn nothing_follows_an_answer_that_said_close() {
-    let origin = Origin::ok();
+    let (origin, tell) = told_to_answer(OK);
     let sidekey = Sidekey::start(&origin.upstream("api"));
     let first = "GET /api/first HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     for follower in FOLLOWERS.map(str::to_owned).into_iter().chain([crowded("/api/second")]) {
-        let (answer, _) = everything(&sidekey, &format!("{first}{follower}"));
+        let answer = everything(&sidekey, &origin, &tell, first, &follower);
         assert!(answer.ends_with(b"\r\n\r\nok"), "{}", String::from_utf8_lossy(&answer));
     }
     assert!(origin.requests().iter().all(|request| request.target() == "/first"));

@@ -1,6 +1,6 @@
 //! What is no request: answered with 400 (or 431), named in the log, and the connection is closed.
 
-use crate::support::{Origin, QUERY, Sidekey, get, holds};
+use crate::support::{Origin, QUERY, Sidekey, get, holds, until_true};
 
 /// Requests that two readers could frame in two ways, or that mean nothing.
 const MALFORMED: [(&str, &[u8]); 42] = [
@@ -91,21 +91,36 @@ fn the_detail_does_not_repeat_the_request() {
     assert!(!answer.text().contains(QUERY));
 }
 
+/// The beginning of a chunked request, and what is no chunk after it.
+const CHUNKED: &str = "POST /api/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+const BAD_CHUNKS: [&str; 7] =
+    ["zz\r\n", "3\r\nabcd\r\n", "3;=\r\nabc\r\n", "-1\r\n", "3 \r\nabc\r\n", "3\nabc\r\n", "0\r\nNo colon\r\n\r\n"];
+
 #[test]
 fn a_body_that_breaks_its_chunks_is_cut_at_the_upstream() {
-    let header = "POST /api/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
     let origin = Origin::plain(|conversation| assert!(conversation.request().is_none(), "no whole request arrives"));
     let sidekey = Sidekey::start(&origin.upstream("api"));
-    for bad in
-        ["zz\r\n", "3\r\nabcd\r\n", "3;=\r\nabc\r\n", "-1\r\n", "3 \r\nabc\r\n", "3\nabc\r\n", "0\r\nNo colon\r\n\r\n"]
-    {
-        let mut caller = sidekey.connect();
-        caller.send(format!("{header}{bad}"));
+    for bad in BAD_CHUNKS {
+        let (mut caller, before) = (sidekey.connect(), origin.requests().len());
+        caller.send(CHUNKED);
+        until_true("the header at the origin", || origin.requests().len() > before);
+        caller.send(bad);
         caller.send(get("/api/smuggled"));
         caller.response().assert_own(400, "http_request_error");
         caller.assert_closed();
     }
     assert!(!holds(&origin.raw(), b"smuggled"));
+}
+
+#[test]
+fn a_body_whose_broken_chunk_comes_with_its_header_goes_nowhere() {
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    for bad in BAD_CHUNKS {
+        let answer = sidekey.ask(format!("{CHUNKED}{bad}"));
+        answer.assert_own(400, "http_request_error");
+    }
+    assert_eq!(origin.connections(), 0);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! A caller's connection: keep-alive, pipelining, half-closing, and its deadlines.
 
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::support::{OK, Origin, Sidekey, get, post};
+use crate::support::{OK, Origin, Sidekey, get, post, until_true};
 
 /// Answers each request with its target.
 fn echo() -> Origin {
@@ -86,21 +88,49 @@ fn pipelined_requests_are_answered_in_order() {
     assert_eq!(origin.requests().len(), 30);
 }
 
+/// What is no request, whatever came before it.
+const MALFORMED: [&str; 3] =
+    ["GET /api/bad HTTP/1.1\r\n\r\n", "nonsense\r\n\r\n", "GET /api/bad HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n"];
+
 #[test]
 fn answers_that_are_due_come_before_the_400() {
-    let origin = echo();
-    let sidekey = Sidekey::start(&origin.upstream("api"));
-    for bad in
-        ["GET /api/bad HTTP/1.1\r\n\r\n", "nonsense\r\n\r\n", "GET /api/bad HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n"]
-    {
+    for bad in MALFORMED {
+        // It answers once the malformed request is on its way.
+        let (sent, is_sent) = channel();
+        let is_sent = Mutex::new(is_sent);
+        let origin = Origin::plain(move |conversation| {
+            while let Some(request) = conversation.request() {
+                if request.target() == "/2" {
+                    is_sent.lock().unwrap().recv().unwrap();
+                }
+                conversation.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", request.target()));
+            }
+        });
+        let sidekey = Sidekey::start(&origin.upstream("api"));
         let mut caller = sidekey.connect();
-        caller.send([&get("/api/1"), &post("/api/2", "body"), bad, &get("/api/never")].concat());
+        caller.send(get("/api/1") + &post("/api/2", "body"));
+        until_true("the second request at the origin", || origin.requests().len() == 2);
+        caller.send([bad, &get("/api/never")].concat());
+        sent.send(()).unwrap();
         assert_eq!(caller.response().text(), "/1");
         assert_eq!(caller.response().text(), "/2");
         caller.response().assert_own(400, "http_request_error");
         caller.assert_closed();
+        assert_eq!(origin.requests().len(), 2);
     }
-    assert!(origin.requests().iter().all(|request| matches!(request.target(), "/1" | "/2")));
+}
+
+#[test]
+fn what_comes_in_one_piece_with_a_malformed_request_is_refused_with_it() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    for bad in MALFORMED {
+        let mut caller = sidekey.connect();
+        caller.send([&get("/api/1"), &post("/api/2", "body"), bad, &get("/api/never")].concat());
+        caller.response().assert_own(400, "http_request_error");
+        caller.assert_closed();
+    }
+    assert_eq!(origin.connections(), 0);
 }
 
 #[test]
