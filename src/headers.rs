@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
+use crate::alias;
 use crate::policy::Grant;
 use crate::route::{Spoken, Target};
 use crate::upstream::{Exchange, RequestBody, Upstream};
@@ -84,8 +85,8 @@ pub(crate) fn clean_answer_trailers(trailers: &mut HeaderMap) {
     remove(trailers, &[], |name| is_hop_by_hop(name) || is_framing_or_routing(name));
 }
 
-/// Removes the fields that `Connection` names, those in `managed`, and those for which `drops` holds, under any of
-/// their spellings.
+/// Removes the fields that `Connection` names, those in `managed`, which are folded, and those for which `drops` holds;
+/// and whatever a server could take for one of these.
 fn remove(headers: &mut HeaderMap, managed: &[HeaderName], drops: impl Fn(&str) -> bool) {
     let mut doomed: SmallVec<[HeaderName; 8]> = SmallVec::new();
     for name in headers.keys() {
@@ -94,12 +95,8 @@ fn remove(headers: &mut HeaderMap, managed: &[HeaderName], drops: impl Fn(&str) 
                 doomed.extend(headers.get_all(CONNECTION).iter().flat_map(named_fields));
             }
             doomed.push(name.clone());
-        } else if name.as_str().bytes().any(|b| b == b'_') {
-            // Some servers read `x_api_key` as `x-api-key`: what goes under one name goes under the other.
-            let dashed = name.as_str().replace('_', "-");
-            if drops(&dashed) || managed.iter().any(|managed| managed.as_str().replace('_', "-") == dashed) {
-                doomed.push(name.clone());
-            }
+        } else if alias::is_alias(name.as_str(), managed, &drops) {
+            doomed.push(name.clone());
         }
     }
     for name in doomed {

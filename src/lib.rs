@@ -20,6 +20,7 @@
 //! The types hold the order: a [`Grant`] has one maker and is used up by placing the credential, and nothing but what
 //! is [`Authorized`] can be sent.
 
+mod alias;
 mod answer;
 mod caller;
 pub mod cli;

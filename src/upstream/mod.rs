@@ -22,6 +22,7 @@ pub(crate) use self::origin::{Host, Origin};
 use self::pool::Pool;
 use self::resolve::Resolver;
 pub(crate) use self::send::{Answer, SendError, send};
+use crate::alias;
 use crate::config;
 use crate::credential::Credential;
 use crate::policy::Mode;
@@ -50,7 +51,7 @@ impl Upstream {
             name: config.name.clone(),
             origin: config.origin.clone(),
             credential: config.credential.replica(),
-            managed: managed.into(),
+            managed: managed.iter().map(alias::fold).collect(),
             rules: config.rules.clone(),
             mode: config.mode,
             timeouts: config.timeouts,
@@ -71,7 +72,7 @@ impl Upstream {
         &self.credential
     }
 
-    /// The fields that a caller never has a say in, here: credentials, and what this vendor would take for one.
+    /// The fields that a caller never has a say in, here: credentials, and what this vendor would take for one. Folded.
     pub(crate) fn managed(&self) -> &[HeaderName] {
         &self.managed
     }

@@ -1,0 +1,93 @@
+//! Field names that servers take for one another: CGI, WSGI and PHP see no difference between `-`, `_` and often `.`, and
+//! know `Authorization` as `HTTP_AUTHORIZATION`. What a caller may not send goes under all of them.
+
+use std::borrow::Cow;
+
+use http::HeaderName;
+
+/// `name` with `-` for whatever is no letter or digit, and none of that at either end.
+pub(crate) fn fold(name: &HeaderName) -> HeaderName {
+    HeaderName::from_bytes(folded(name.as_str()).as_bytes()).unwrap_or_else(|_| name.clone())
+}
+
+/// Whether a server may take the field `name` for one of `managed`, which are folded, for `Host`, or for one for which
+/// `drops` holds. That it is one of them is not asked here.
+pub(crate) fn is_alias(name: &str, managed: &[HeaderName], drops: impl Fn(&str) -> bool) -> bool {
+    let odd = has_odd_byte(name) || name.starts_with('-') || name.ends_with('-');
+    if !odd && !name.starts_with("x-") && !name.starts_with("http-") {
+        return false;
+    }
+    let name = if odd { folded(name) } else { Cow::Borrowed(name) };
+    let bare = name.strip_prefix("http-").unwrap_or(&name);
+    let is_managed = |name: &str| managed.iter().any(|managed| managed.as_str() == name);
+    [&*name, bare].iter().any(|name| is_managed(name) || *name == "host" || drops(name))
+        || bare.strip_prefix("x-").is_some_and(is_managed)
+}
+
+/// As one pass without a branch: names are in lower case, and hardly any has an odd byte.
+fn has_odd_byte(name: &str) -> bool {
+    name.bytes().fold(false, |odd, b| odd | !(b.is_ascii_lowercase() | b.is_ascii_digit() | (b == b'-')))
+}
+
+fn folded(name: &str) -> Cow<'_, str> {
+    let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    if has_odd_byte(name) { name.replace(|c: char| !c.is_ascii_alphanumeric(), "-").into() } else { name.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::{fold, is_alias};
+
+    fn is_read_as(name: &str, managed: &'static str) -> bool {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        let managed = [fold(&HeaderName::from_static(managed))];
+        managed.contains(&name) || is_alias(name.as_str(), &managed, |name| name == "connection")
+    }
+
+    #[test]
+    fn a_name_is_taken_for_another_whatever_is_between_its_letters() {
+        for (name, managed) in [
+            ("X-Api-Key", "x-api-key"),
+            ("x_api_key", "x-api-key"),
+            ("X.Api.Key", "x-api-key"),
+            ("x~api!key", "x-api-key"),
+            ("x-api-key_", "x-api-key"),
+            ("-x-api-key-", "x-api-key"),
+            ("my-key", "my_key"),
+            ("my.key", "my_key"),
+            ("_key", "_key"),
+            ("key", "_key"),
+            ("HTTP_AUTHORIZATION", "authorization"),
+            ("http-authorization", "authorization"),
+            ("X-Authorization", "authorization"),
+            ("HTTP_X_AUTHORIZATION", "authorization"),
+            ("http-key", "http-key"),
+            ("http_key", "http-key"),
+            ("_host", "authorization"),
+            ("HTTP_HOST", "authorization"),
+            ("Connection.", "authorization"),
+        ] {
+            assert!(is_read_as(name, managed), "{name} for {managed}");
+        }
+    }
+
+    #[test]
+    fn another_name_is_another() {
+        for (name, managed) in [
+            ("xapikey", "x-api-key"),
+            ("x--api-key", "x-api-key"),
+            ("api-key", "x-api-key"),
+            ("x-api-key-2", "x-api-key"),
+            ("authorizations", "authorization"),
+            ("authorization-x", "authorization"),
+            ("x-host", "authorization"),
+            ("x-connection", "authorization"),
+            ("http-referer", "authorization"),
+            ("___", "authorization"),
+        ] {
+            assert!(!is_read_as(name, managed), "{name} for {managed}");
+        }
+    }
+}
