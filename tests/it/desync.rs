@@ -113,16 +113,6 @@ fn a_put_that_streams_is_not_lost_to_a_connection_that_was_closed() {
 }
 
 #[test]
-fn trace_is_refused_however_it_is_written() {
-    let origin = Origin::ok();
-    let sidekey = Sidekey::start(&origin.upstream("api"));
-    for method in ["TRACE", "trace", "Track", "connect"] {
-        sidekey.ask(get("/api/x").replace("GET", method)).assert_own(405, "http_request_denied");
-    }
-    assert_eq!(origin.connections(), 0);
-}
-
-#[test]
 fn a_slow_reader_is_not_cut_by_keep_alive() {
     let body = "x".repeat(3_000_000);
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());

@@ -2,6 +2,12 @@
 //! upstream, a reader of logs. A test's name says the rule that stops it.
 
 mod caller_token;
+mod connection_names_credential;
+mod credential_alias;
+mod duplicate_authorization;
 mod path_escape;
+mod request_smuggling;
+mod response_splitting;
 mod rules;
+mod trace_and_connect;
 mod unknown_caller;

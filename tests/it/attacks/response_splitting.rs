@@ -1,0 +1,71 @@
+//! Answers of an upstream that two readers could frame in two ways, or take for two.
+
+use crate::support::{OK, Origin, Sidekey, get, post};
+
+#[test]
+fn a_malformed_answer_is_502() {
+    let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 0\r\n\r\n", "y".repeat(65 * 1024));
+    let fields = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 0\r\n\r\n", "X: y\r\n".repeat(128));
+    let interim = format!("{}{OK}", "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(17));
+    for (what, answer) in [
+        ("both framings", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk"),
+        ("a length that is none", "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nok"),
+        ("gzip, chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+        ("chunked in HTTP/1.0", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("obs-fold", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: a\r\n b\r\n\r\nok"),
+        ("bare LF", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok"),
+        ("NUL", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: a\0b\r\n\r\nok"),
+        ("a space before the colon", "HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok"),
+        ("garbage", "SSH-2.0-OpenSSH_9.9\r\n\r\n"),
+        ("another version", "HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+        ("no status", "HTTP/1.1 OK\r\nContent-Length: 2\r\n\r\nok"),
+        ("a header of 65 KiB", &long),
+        ("129 fields", &fields),
+        ("17 interim responses", &interim),
+        (
+            "a 101 that nobody asked for",
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        ),
+        ("a bare 101", "HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+    ] {
+        let origin = Origin::answering(answer);
+        let sidekey = Sidekey::start(&origin.upstream("api"));
+        for request in [get("/api/x"), post("/api/x", "body")] {
+            let answer = sidekey.ask(request);
+            assert_eq!(answer.status, 502, "{what}: {answer:?}");
+            answer.assert_own(502, "http_protocol_error");
+        }
+        assert_eq!(origin.connections(), 2, "{what}: such a connection is not used again");
+        assert_eq!(origin.requests().len(), 2, "{what}: nothing is sent again");
+    }
+}
+
+#[test]
+fn a_malformed_chunk_cuts_the_answer() {
+    for bad in ["zz\r\nhello\r\n0\r\n\r\n", "5\r\nhelloo\r\n0\r\n\r\n", "5\nhello\r\n0\r\n\r\n", "-5\r\nhello\r\n"] {
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+        let origin = Origin::answering(format!("{chunked}{bad}"));
+        let sidekey = Sidekey::start(&origin.upstream("api"));
+        let mut caller = sidekey.connect();
+        caller.send(get("/api/x"));
+        caller.cut_response();
+    }
+}
+
+#[test]
+fn a_body_that_no_rule_expects_is_not_taken_for_the_next_answer() {
+    let origin = Origin::plain(|conversation| {
+        conversation.request();
+        conversation.send("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+        conversation.answer_all(OK);
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect();
+    caller.send(get("/api/x"));
+    assert_eq!(caller.response().status, 204);
+    for _ in 0..5 {
+        caller.send(post("/api/x", "body"));
+        assert_ne!(caller.response().text(), "evil");
+    }
+}
