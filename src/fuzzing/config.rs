@@ -1,4 +1,4 @@
-//! Entry points for fuzzing: each takes any bytes, and panics only where the code is wrong.
+//! The config parser: any text is a config or a list of problems, and no problem's text holds a value.
 
 use std::path::Path;
 
@@ -6,8 +6,6 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::file::parse_with;
 use crate::secret::source::{Reference, Source};
-use crate::wire::Framing;
-use crate::wire::request::RequestFraming;
 
 /// What stands for every value in the corpus. It may reach no message.
 pub const CANARY: &str = "canary";
@@ -47,47 +45,15 @@ fn shows_canary(value: &DeValue<'_>) -> bool {
     }
 }
 
-/// Reads a stream of requests, whole and cut in two at each of its bytes (as far as there are few). The same fault must
-/// be found, however the bytes arrive; without one, the same must be let through. With one, a cut may let through more:
-/// whole requests whose fate was sealed before the fault came.
-#[expect(clippy::panic, reason = "a panic is how a fuzz target says that something is wrong")]
-pub fn requests(data: &[u8]) {
-    let whole = RequestFraming::new().admit(data);
-    for cut in 0..data.len().min(512) {
-        let mut framing = RequestFraming::new();
-        let first = framing.admit(data.get(..cut).unwrap_or_default());
-        let rest = framing.admit(data.get(first.0..).unwrap_or_default());
-        let in_pieces = if first.1.is_some() { first } else { (first.0 + rest.0, rest.1) };
-        let fits = if whole.1.is_some() { in_pieces.0 >= whole.0 } else { in_pieces.0 == whole.0 };
-        if in_pieces.1 != whole.1 || !fits {
-            panic!("cut at {cut}, {in_pieces:?} is let through instead of {whole:?}");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use super::{config, requests};
-
-    #[test]
-    fn the_requests_corpus_is_read_alike_however_it_is_cut() {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/requests");
-        let seeds: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert!(seeds.len() >= 8);
-        for seed in seeds {
-            requests(&std::fs::read(seed).unwrap());
-        }
-    }
+    use super::config;
+    use crate::fuzzing::seeds;
 
     /// Each seed whole, and cut off before, or without, each character that gives it its structure.
     #[test]
     fn the_config_corpus_and_its_near_misses_pass() {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/config");
-        let mut seeds = 0;
-        for entry in std::fs::read_dir(corpus).unwrap() {
-            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        for bytes in seeds("config", 4) {
             config(&bytes);
             let text = String::from_utf8_lossy(&bytes);
             for (offset, gone) in text.char_indices().filter(|(_, gone)| gone.is_ascii_punctuation() || *gone == '\n') {
@@ -96,8 +62,6 @@ mod tests {
                 config(before.as_bytes());
                 config(format!("{before}{after}").as_bytes());
             }
-            seeds += 1;
         }
-        assert!(seeds >= 4);
     }
 }

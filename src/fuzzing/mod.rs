@@ -1,0 +1,17 @@
+//! Entry points for fuzzing, one file each: each takes any bytes, and panics only where the code is wrong.
+
+mod config;
+mod requests;
+
+pub use self::config::{CANARY, config};
+pub use self::requests::requests;
+
+/// The corpus of a target, which has at least so many seeds.
+#[cfg(test)]
+fn seeds(target: &str, at_least: usize) -> Vec<Vec<u8>> {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let read = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read(entry.unwrap().path()).unwrap();
+    let seeds: Vec<_> = std::fs::read_dir(corpus).unwrap().map(read).collect();
+    assert!(seeds.len() >= at_least);
+    seeds
+}
