@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, Method, Request};
 use self::path::AmbiguousPath;
 pub(crate) use self::path::PlainPath;
 use self::rules::{Rules, Verdict};
+use crate::alias;
 use crate::caller::Caller;
 use crate::route::Target;
 
@@ -107,7 +108,7 @@ impl Sought<'_> {
         if !rules.iter().any(|rules| rules.are_in_force()) {
             return Ok([Verdict::Unruled; 2]);
         }
-        if let Some(name) = self.headers.keys().find(|name| OVERRIDES.iter().any(|known| is_alias(name, known))) {
+        if let Some(name) = self.headers.keys().find(|name| names_another(name)) {
             return Err(PolicyError::Override(name.clone()));
         }
         let path = PlainPath::read(self.path)?;
@@ -123,10 +124,9 @@ impl Sought<'_> {
     }
 }
 
-/// Whether some server reads `name` as `known`: for many, `_` is `-`.
-fn is_alias(name: &HeaderName, known: &HeaderName) -> bool {
-    let dash = |b: u8| if b == b'_' { b'-' } else { b };
-    name.as_str().len() == known.as_str().len() && name.as_str().bytes().map(dash).eq(known.as_str().bytes())
+/// Whether some server takes the method or path from this field.
+fn names_another(name: &HeaderName) -> bool {
+    OVERRIDES.contains(name) || alias::is_alias(name.as_str(), &OVERRIDES, |_| false)
 }
 
 impl Grant {
