@@ -5,12 +5,30 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
+use crate::error::PROXY_STATUS;
 use crate::server::Visit;
 use crate::telemetry::access::AccessRecord;
-use crate::upstream::{BrokenAnswer, StreamedBody};
+use crate::upstream::{self, BrokenAnswer, StreamedBody};
+
+/// What a request comes to, if nothing goes wrong.
+pub(crate) enum Reply {
+    Upstream(upstream::Answer),
+    /// sidekey's own, and no error.
+    Own(Response<()>),
+}
+
+/// An answer of sidekey's own that is no error, and holds nothing.
+pub(crate) fn no_content() -> Response<()> {
+    let mut answer = Response::new(());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    // RFC 9209 2: with no parameters, no error.
+    answer.headers_mut().insert(PROXY_STATUS, HeaderValue::from_static("sidekey"));
+    answer
+}
 
 /// The body of an answer, with the record of its request. Dropping it ends both.
 pub(crate) struct AnswerBody {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE};
 use http::{Response, StatusCode};
 
+use crate::browser::BrowserError;
 use crate::caller::UnknownCaller;
 use crate::credential::{AuthorizeError, PlaceError};
 use crate::policy::PolicyError;
@@ -23,6 +24,8 @@ pub(crate) enum ProxyError {
     Malformed(#[from] Malformed),
     #[error("the caller took too long to send a header")]
     HeaderTimeout,
+    #[error(transparent)]
+    Browser(#[from] BrowserError),
     #[error(transparent)]
     Route(#[from] RouteError),
     #[error(transparent)]
@@ -46,7 +49,7 @@ pub(crate) struct Problem {
     proxy_error: &'static str,
 }
 
-const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+pub(crate) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl ProxyError {
@@ -106,6 +109,7 @@ impl ProxyError {
                 detail: "The request did not arrive in time.",
                 proxy_error: "http_request_error",
             },
+            Self::Browser(error) => browser(*error),
             Self::Route(error) => route(*error),
             Self::Caller(UnknownCaller) => unknown_caller(),
             Self::Policy(error) => policy(error),
@@ -236,6 +240,18 @@ fn policy(error: &PolicyError) -> Problem {
         PolicyError::Override(_) => {
             ambiguous("Where rules apply, no field may name another method or path than the request line.")
         }
+    }
+}
+
+fn browser(error: BrowserError) -> Problem {
+    match error {
+        BrowserError::Origin | BrowserError::Site | BrowserError::Preflight => Problem {
+            status: StatusCode::FORBIDDEN,
+            slug: "web-page",
+            title: "Web pages may not use this",
+            detail: "The request comes from a web page. Only pages of an origin in `browser.allow_origins` may ask.",
+            proxy_error: "http_request_denied",
+        },
     }
 }
 

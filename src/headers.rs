@@ -1,4 +1,4 @@
-//! Stage 4, and 7: what may cross, both ways.
+//! Stage 5, and 8: what may cross, both ways.
 
 use std::rc::Rc;
 use std::sync::Arc;

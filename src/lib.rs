@@ -10,6 +10,7 @@
 //! | module | question | makes |
 //! |---|---|---|
 //! | `wire` | is it HTTP, beyond doubt? | the bytes that hyper may see |
+//! | `browser` | does a web page ask? | nothing: most may not |
 //! | `route` | which upstream is meant? | `Target` |
 //! | `caller` | who is asking? | `Caller` |
 //! | `policy` | may they? | [`Grant`] |
@@ -22,6 +23,7 @@
 
 mod alias;
 mod answer;
+mod browser;
 mod caller;
 pub mod cli;
 mod config;

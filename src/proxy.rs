@@ -3,14 +3,16 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::answer::AnswerBody;
+use crate::answer::{AnswerBody, Reply};
+use crate::browser::Page;
 use crate::error::ProxyError;
 use crate::server::Visit;
 use crate::telemetry::access::AccessRecord;
-use crate::{credential, headers, policy, upstream};
+use crate::{browser, credential, headers, policy, upstream};
 
 /// Answers a request. Never fails: what goes wrong is an answer, too.
 ///
@@ -18,24 +20,38 @@ use crate::{credential, headers, policy, upstream};
 pub(crate) async fn handle(visit: Rc<Visit>, request: Request<Incoming>) -> Response<Box<AnswerBody>> {
     visit.begin(request.version());
     let mut record = AccessRecord::begin(&request);
-    match forward(&visit, request, &mut record).await {
-        Ok(answer) => {
+    let mut page = None;
+    let mut response = match forward(&visit, request, &mut record, &mut page).await {
+        Ok(Reply::Upstream(answer)) => {
             record.answered(answer.head.status);
             Response::from_parts(answer.head, AnswerBody::streamed(answer.body, record, visit))
+        }
+        Ok(Reply::Own(answer)) => {
+            record.answered(answer.status());
+            answer.map(|()| AnswerBody::own(Bytes::new(), record, visit))
         }
         Err(error) => {
             let (response, request_id) = error.to_response();
             record.refused(response.status(), &request_id, error.chain());
             response.map(|text| AnswerBody::own(text, record, visit))
         }
+    };
+    if let Some(page) = page {
+        page.let_read(response.headers_mut());
     }
+    response
 }
 
 async fn forward(
     visit: &Visit,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     record: &mut AccessRecord,
-) -> Result<upstream::Answer, ProxyError> {
+    page: &mut Option<Page>,
+) -> Result<Reply, ProxyError> {
+    *page = visit.guard().admit(&mut request)?;
+    if let Some(answer) = browser::preflight(page.as_ref(), &request)? {
+        return Ok(Reply::Own(answer));
+    }
     let target = visit.routes().find(visit.peer().listener, &request);
     let meant = target.as_ref().ok().map(|target| &*target.upstream);
     let caller = visit.callers().identify(visit.peer(), request.headers(), meant)?;
@@ -48,5 +64,8 @@ async fn forward(
     let authorized = credential::authorize(grant, outgoing).await?;
     let mut answer = upstream::send(authorized).await?;
     headers::clean(&mut answer.head.headers, &answer.upstream, &answer.spoken);
-    Ok(answer)
+    if page.is_some() {
+        browser::forget_vendors_cors(&mut answer.head.headers);
+    }
+    Ok(Reply::Upstream(answer))
 }

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use super::error::{ConfigError, Fault, Position, Problem};
 use super::read::{Reader, Table};
-use super::{Config, ListenAddress, Listener, Server, caller, listen, names, syntax, upstream};
+use super::{Config, ListenAddress, Listener, Server, browser, caller, listen, names, syntax, upstream};
 use crate::secret::source::Source;
 
 const DRAIN: Duration = Duration::from_secs(25);
@@ -59,6 +59,7 @@ pub(crate) fn parse_with(path: &Path, text: &str, source: Source<'_>) -> Result<
 /// With problems noted, the result is only what could be read.
 fn read_config(table: &mut Table<'_>) -> Config {
     let server = table.section("server", read_server);
+    let browser = table.section("browser", browser::read);
     let listeners = table.section("listen", listen::read_all);
     let upstreams = table.section("upstream", upstream::read_all);
     let callers = table.section("caller", caller::read_all);
@@ -82,7 +83,7 @@ fn read_config(table: &mut Table<'_>) -> Config {
     if listeners.is_empty() {
         listeners.push(default_listener());
     }
-    Config { server, listeners, upstreams, callers, warnings: reader.take_warnings() }
+    Config { server, browser, listeners, upstreams, callers, warnings: reader.take_warnings() }
 }
 
 fn read_server(table: &mut Table<'_>) -> Server {

@@ -1,6 +1,7 @@
 //! The config, parsed and right: a [`Config`] that exists can be served. [`mod@file`] reads it from TOML through the cursor
 //! of [`read`], [`preset`] knows the vendors, [`error`] says everything that is wrong, and never a value.
 
+mod browser;
 mod caller;
 pub(crate) mod error;
 pub(crate) mod file;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 pub use self::error::{ConfigError, Position, Problem};
 use self::preset::Preset;
@@ -35,6 +36,8 @@ use crate::upstream::Origin;
 pub struct Config {
     /// How the process runs.
     pub(crate) server: Server,
+    /// Which web pages may use it.
+    pub(crate) browser: Browser,
     /// Where callers come in. Never empty.
     pub(crate) listeners: Vec<Listener>,
     /// The vendors' APIs, in the order of the file. Never empty; names are unique.
@@ -80,6 +83,12 @@ pub(crate) struct Server {
     pub(crate) keep_alive: Duration,
     /// How long a caller may go without reading any of its answer.
     pub(crate) write_timeout: Duration,
+}
+
+/// `[browser]`.
+pub(crate) struct Browser {
+    /// The origins whose pages may use sidekey, as a browser sends them. Empty: none may.
+    pub(crate) allow_origins: Vec<HeaderValue>,
 }
 
 /// `[listen.NAME]`.

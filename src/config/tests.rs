@@ -64,6 +64,7 @@ fn the_least_config_has_every_default() {
     assert_eq!(seconds, [5, 5, 10, 60, 60]);
     assert_eq!((upstream.pool.idle.as_secs(), upstream.pool.max_idle), (50, 256));
     assert!(upstream.tls.extra_roots.is_empty() && upstream.tls.server_name.is_none() && upstream.tls.client.is_none());
+    assert!(config.browser.allow_origins.is_empty());
     assert!(config.warnings().is_empty());
 }
 
@@ -88,6 +89,7 @@ fn the_example_shows_every_option_with_its_default() {
     assert_eq!(example.server.drain, default.server.drain);
     assert_eq!(example.server.header_timeout, default.server.header_timeout);
     assert_eq!(example.server.keep_alive, default.server.keep_alive);
+    assert_eq!(example.browser.allow_origins, default.browser.allow_origins);
     assert_eq!(example.listeners[0].name, default.listeners[0].name);
     assert_eq!(example.listeners[0].address, default.listeners[0].address);
     let socket = ListenAddress::Unix { path: PathBuf::from("/run/sidekey/tags.sock"), mode: 0o600 };
@@ -188,7 +190,7 @@ fn a_url_that_only_upstreams_share_is_right() {
 fn unknown_keys_and_sections_are_refused_with_what_was_meant() {
     for (text, told) in [
         ("[serve]\n", "1:2 serve: unknown key (did you mean `server`?)"),
-        ("[metrics]\n", "1:2 metrics: unknown key (known here: `caller`, `listen`, `server`, `upstream`)"),
+        ("[metrics]\n", "1:2 metrics: unknown key (known here: `browser`, `caller`, `listen`, `server`, `upstream`)"),
         ("[server]\nworker = 1\n", "2:1 server.worker: unknown key (did you mean `workers`?)"),
         ("[listen.a]\naddress = '127.0.0.1:1'\nname = []\n", "3:1 listen.a.name: unknown key (did you mean `names`?)"),
         (

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use http::Version;
 
 use super::worker::Worker;
+use crate::browser::Guard;
 use crate::caller::{Callers, Peer};
 use crate::route::Routes;
 
@@ -55,6 +56,10 @@ impl Visit {
 
     pub(crate) fn callers(&self) -> &Callers {
         self.worker.callers()
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        self.worker.guard()
     }
 
     pub(crate) fn routes(&self) -> &Routes {

@@ -15,6 +15,7 @@ use tokio_util::either::Either;
 
 use super::connection;
 use super::socket::{CallerSocket, Stream};
+use crate::browser::Guard;
 use crate::caller::{Callers, Peer, PeerProcess};
 use crate::config::{self, Config};
 use crate::route::Routes;
@@ -33,6 +34,7 @@ pub(super) struct Arrival {
 
 /// What a worker's connections have in common.
 pub(crate) struct Worker {
+    guard: Guard,
     routes: Routes,
     callers: Callers,
     upstreams: Vec<Rc<Upstream>>,
@@ -90,6 +92,7 @@ impl Worker {
             .map(|(upstream, client)| Rc::new(Upstream::new(upstream, client.clone(), resolver.clone())))
             .collect();
         Rc::new(Self {
+            guard: Guard::new(&config.browser),
             routes: Routes::new(config, upstreams.clone()),
             callers: Callers::new(config),
             upstreams,
@@ -142,6 +145,10 @@ impl Worker {
         self.next_socket.set(key + 1);
         self.sockets.borrow_mut().insert(key, Rc::clone(socket));
         Registration { worker: Rc::downgrade(self), key }
+    }
+
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     pub(super) fn routes(&self) -> &Routes {

@@ -72,7 +72,7 @@ impl AccessRecord {
         self.upstream = Some(Rc::clone(upstream));
     }
 
-    /// The upstream answered.
+    /// There is an answer: the upstream's, or one of sidekey's own that is no error.
     pub(crate) fn answered(&mut self, status: StatusCode) {
         self.status = Some(status);
     }

@@ -1,4 +1,4 @@
-//! Stage 6, the vendor's side: [`send()`] takes only what is `Authorized`, and answers with what the vendor said.
+//! Stage 7, the vendor's side: [`send()`] takes only what is `Authorized`, and answers with what the vendor said.
 
 mod answer;
 mod body;

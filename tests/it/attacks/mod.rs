@@ -11,3 +11,4 @@ mod response_splitting;
 mod rules;
 mod trace_and_connect;
 mod unknown_caller;
+mod web_page;

@@ -4,7 +4,7 @@ use super::wire::{Broken, Wire};
 
 /// Header fields or trailers, in order; names in lower case.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Fields(pub(super) Vec<(String, String)>);
+pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
 
 impl Fields {
     /// The one value of `name`. More than one fails the test.
