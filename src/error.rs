@@ -12,6 +12,7 @@ use http::{Response, StatusCode};
 use crate::browser::BrowserError;
 use crate::caller::UnknownCaller;
 use crate::credential::{AuthorizeError, PlaceError};
+use crate::max_forwards::MaxForwardsError;
 use crate::policy::PolicyError;
 use crate::route::RouteError;
 use crate::upstream::{CollectError, ConnectError, SendError};
@@ -30,6 +31,8 @@ pub(crate) enum ProxyError {
     Route(#[from] RouteError),
     #[error(transparent)]
     Caller(#[from] UnknownCaller),
+    #[error(transparent)]
+    MaxForwards(#[from] MaxForwardsError),
     #[error(transparent)]
     Policy(#[from] PolicyError),
     #[error(transparent)]
@@ -51,6 +54,8 @@ pub(crate) struct Problem {
 
 pub(crate) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Those that go anywhere, for `Allow`.
+pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 impl ProxyError {
     /// The answer, and the id that finds it in the log.
@@ -78,7 +83,7 @@ impl ProxyError {
             );
         }
         if problem.status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+            headers.insert(ALLOW, HeaderValue::from_static(METHODS));
         }
         (response, request_id)
     }
@@ -113,6 +118,13 @@ impl ProxyError {
             Self::Route(error) => route(*error),
             Self::Caller(UnknownCaller) => unknown_caller(),
             Self::Policy(error) => policy(error),
+            Self::MaxForwards(_) => Problem {
+                status: StatusCode::BAD_REQUEST,
+                slug: "malformed-request",
+                title: "Malformed request",
+                detail: "Max-Forwards must be one whole number.",
+                proxy_error: "http_request_error",
+            },
             Self::Authorize(AuthorizeError::Body(error)) => body(error),
             Self::Authorize(AuthorizeError::Place(error)) | Self::Send(SendError::Sign(error)) => place(*error),
             Self::Send(error) => send(error),

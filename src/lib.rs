@@ -32,6 +32,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
+mod max_forwards;
 mod policy;
 mod proxy;
 mod route;

@@ -12,7 +12,7 @@ use crate::browser::Page;
 use crate::error::ProxyError;
 use crate::server::Visit;
 use crate::telemetry::access::AccessRecord;
-use crate::{browser, credential, headers, policy, upstream};
+use crate::{browser, credential, headers, max_forwards, policy, upstream};
 
 /// Answers a request. Never fails: what goes wrong is an answer, too.
 ///
@@ -58,6 +58,9 @@ async fn forward(
     record.asked_by(&caller);
     let target = target?;
     record.meant(&target.upstream);
+    if let Some(answer) = max_forwards::count_down(&mut request)? {
+        return Ok(Reply::Own(answer));
+    }
     let grant = policy::decide(&caller, target, &request)?;
     record.would_refuse(grant.reported());
     let outgoing = headers::prepare(request, &grant);

@@ -5,6 +5,7 @@ mod caller_token;
 mod connection_names_credential;
 mod credential_alias;
 mod duplicate_authorization;
+mod max_forwards;
 mod path_escape;
 mod request_smuggling;
 mod response_splitting;

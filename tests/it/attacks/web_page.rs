@@ -172,6 +172,9 @@ fn an_allowed_page_can_read_errors_too() {
         answer.assert_own(status, error);
         assert_readable(&answer, PAGE);
     }
+    let last = sidekey.ask(request("OPTIONS", &[&format!("Origin: {PAGE}"), "Max-Forwards: 0"]));
+    assert_eq!(last.status, 204);
+    assert_readable(&last, PAGE);
     assert_eq!(origin.connections(), 0);
 }
 
