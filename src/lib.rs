@@ -10,7 +10,7 @@
 //! | module | question | makes |
 //! |---|---|---|
 //! | `wire` | is it HTTP, beyond doubt? | the bytes that hyper may see |
-//! | `browser` | does a web page ask? | nothing: most may not |
+//! | `browser` | does a web page ask? | `Page`, where one may |
 //! | `route` | which upstream is meant? | `Target` |
 //! | `caller` | who is asking? | `Caller` |
 //! | `policy` | may they? | [`Grant`] |
