@@ -13,3 +13,4 @@ mod rules;
 mod trace_and_connect;
 mod unknown_caller;
 mod web_page;
+mod web_page_in_chromium;
