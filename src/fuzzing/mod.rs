@@ -2,9 +2,13 @@
 
 mod config;
 mod requests;
+mod rules;
+mod tokens;
 
 pub use self::config::{CANARY, config};
 pub use self::requests::requests;
+pub use self::rules::rules;
+pub use self::tokens::tokens;
 
 /// The corpus of a target, which has at least so many seeds.
 #[cfg(test)]

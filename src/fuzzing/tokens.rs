@@ -1,0 +1,89 @@
+//! Callers' tokens: whoever is known has brought the whole token, in a place where one may stand.
+
+use std::rc::Rc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::caller::{Callers, Peer};
+use crate::config::file::parse_with;
+use crate::secret::source::Source;
+use crate::upstream::{Upstream, resolve};
+
+/// What the one caller has to bring.
+const TOKEN: &str = "0123456789abcdef";
+
+const CONFIG: &str = "\
+[caller.shop]
+token = 'env:TOKEN'
+upstreams = ['bearer']
+[upstream.bearer]
+url = 'https://a.test'
+auth.bearer.token = 'env:KEY'
+[upstream.basic]
+url = 'https://b.test'
+auth.basic = { username = 'env:KEY', password = 'env:KEY' }
+[upstream.key]
+url = 'https://c.test'
+auth.api-key = { key = 'env:KEY', header = 'x-api-key' }
+[upstream.hmac]
+url = 'https://d.test'
+auth.hmac = { username = 'env:KEY', secret = 'env:KEY' }
+";
+
+thread_local! {
+    static KNOWN: Option<(Callers, Vec<Rc<Upstream>>)> = known();
+}
+
+fn known() -> Option<(Callers, Vec<Rc<Upstream>>)> {
+    let secrets = [("env:TOKEN", TOKEN.as_bytes()), ("env:KEY", &b"planted secret"[..])];
+    let config = parse_with(std::path::Path::new("fuzz.toml"), CONFIG, Source::Given(&secrets)).ok()?;
+    let (resolver, _lookups) = resolve::resolver();
+    let upstreams = config.upstreams.iter().map(|upstream| Rc::new(Upstream::new(upstream, None, resolver.clone())));
+    Some((Callers::new(&config), upstreams.collect()))
+}
+
+/// Takes header lines, and asks for the caller before each upstream, and before none.
+#[expect(clippy::panic, reason = "a panic is how a fuzz target says that something is wrong")]
+pub fn tokens(data: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in data.split(|b| *b == b'\n') {
+        let Some(colon) = line.iter().position(|b| *b == b':') else { continue };
+        let (name, value) = line.split_at(colon);
+        let name = HeaderName::from_bytes(name.trim_ascii());
+        let value = HeaderValue::from_bytes(value.get(1..).unwrap_or_default().trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    let peer = Peer { listener: 0, process: None };
+    KNOWN.with(|known| {
+        let Some((callers, upstreams)) = known else { panic!("the config is wrong") };
+        for meant in upstreams.iter().map(|upstream| Some(&**upstream)).chain([None]) {
+            if callers.identify(peer, &headers, meant).is_ok() && !headers.values().any(brings_token) {
+                panic!("known without the token: {headers:?}");
+            }
+        }
+    });
+}
+
+/// Whether the whole token stands in a value, as it is or in base64, between signs that are not part of one.
+fn brings_token(value: &HeaderValue) -> bool {
+    let decoded = value.as_bytes().split(|b| *b == b' ').filter_map(|word| STANDARD.decode(word).ok());
+    let words = |text: &[u8]| text.split(|b| b" :\"".contains(b)).any(|word| word.trim_ascii() == TOKEN.as_bytes());
+    words(value.as_bytes()) || decoded.into_iter().any(|text| words(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tokens;
+    use crate::fuzzing::seeds;
+
+    #[test]
+    fn the_tokens_corpus_makes_nobody_known_without_one() {
+        for seed in seeds("tokens", 8) {
+            tokens(&seed);
+        }
+    }
+}
