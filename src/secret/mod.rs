@@ -1,6 +1,9 @@
 //! What must never be seen. A [`Secret`] cannot be printed, cloned, compared or serialised, has one accessor, and
 //! wipes its memory when it is dropped. [`source`] is the only place that reads one.
 
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+pub(crate) mod memory;
 pub(crate) mod source;
 
 use bytes::Bytes;
@@ -66,5 +69,38 @@ impl Secret {
         let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(bytes)).ok()?;
         value.set_sensitive(true);
         Some(value)
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::Secret;
+    use super::memory::assert_wiped;
+
+    #[test]
+    fn a_secret_is_wiped_when_it_is_dropped() {
+        let secret = Secret::new(vec![0xa5_u8; 600]);
+        let address = secret.expose().as_ptr().addr();
+        assert_wiped(secret, address, 600);
+    }
+
+    #[test]
+    #[should_panic(expected = "it is still there")]
+    fn what_is_not_wiped_would_be_noticed() {
+        let bytes = vec![0xa5_u8; 600];
+        let address = bytes.as_ptr().addr();
+        assert_wiped(bytes, address, 600);
+    }
+
+    #[test]
+    fn a_header_value_is_wiped_with_its_last_copy() {
+        let value = Secret::header_value(Zeroizing::new(vec![b'k'; 600])).unwrap();
+        let address = value.as_bytes().as_ptr().addr();
+        let copy = value.clone();
+        drop(value);
+        assert_wiped(copy, address, 600);
     }
 }

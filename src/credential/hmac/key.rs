@@ -77,3 +77,27 @@ fn append<M: Mac + Clone>(key: &M, text: &[u8], signature: &mut Vec<u8>) {
     let length = STANDARD.encode_slice(&tag, &mut encoded).unwrap_or_default();
     signature.extend_from_slice(encoded.get(..length).unwrap_or_default());
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use hmac::{Hmac, KeyInit};
+    use sha1::Sha1;
+    use sha2::{Sha256, Sha384, Sha512};
+
+    use crate::secret::memory::assert_wiped;
+
+    fn assert_state_wiped<M: KeyInit>() {
+        let state = Box::new(M::new_from_slice(b"the secret").unwrap());
+        let address = (&raw const *state).addr();
+        assert_wiped(state, address, size_of::<M>());
+    }
+
+    #[test]
+    fn the_state_of_every_mac_is_wiped_when_it_is_dropped() {
+        assert_state_wiped::<Hmac<Sha1>>();
+        assert_state_wiped::<Hmac<Sha256>>();
+        assert_state_wiped::<Hmac<Sha384>>();
+        assert_state_wiped::<Hmac<Sha512>>();
+    }
+}
