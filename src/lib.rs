@@ -31,6 +31,7 @@ mod credential;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod hardening;
 mod headers;
 mod max_forwards;
 mod policy;

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anstream::{stderr, stdout};
 use clap::{CommandFactory, Parser};
 use sidekey::cli::{Cli, Command, ConfigFlag, check, demo, explain, run, token};
-use sidekey::{Config, telemetry};
+use sidekey::telemetry::PanicNotice;
+use sidekey::{Config, hardening};
 
 /// What `sysexits.h` calls a configuration error.
 const BAD_CONFIG: u8 = 78;
@@ -16,13 +17,14 @@ const BAD_CONFIG: u8 = 78;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Run { config, log_format } => load(&config).and_then(|config| {
-            let log = telemetry::start(log_format);
-            let outcome = run::run(config);
-            log.finish();
-            outcome.map_err(Failure::running)
-        }),
+    conceal_panics();
+    let command = Cli::parse().command;
+    let exposed = matches!(command, Command::Run { no_hardening: true, .. });
+    let memory = (!exposed).then(hardening::close_memory);
+    let outcome = match command {
+        Command::Run { config, log_format, no_hardening: _ } => {
+            load(&config).and_then(|config| run::run(config, log_format, memory).map_err(Failure::running))
+        }
         Command::Check { config } => load(&config)
             .and_then(|config| check::check(&config, &mut stdout()).map_err(|error| Failure::of_check(&error))),
         Command::Explain { config, asked } => load(&config).and_then(|config| {
@@ -49,6 +51,17 @@ fn main() -> ExitCode {
             code
         }
     }
+}
+
+/// From now on a panic, whichever thread's, says where it was and not what was in it.
+fn conceal_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let notice = PanicNotice::of(panic);
+        if !notice.log() {
+            // Nowhere is left to say that it cannot be said.
+            let _ = writeln!(stderr(), "{notice}");
+        }
+    }));
 }
 
 /// What is said, if it was not said already, and the exit code.

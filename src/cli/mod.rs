@@ -33,6 +33,9 @@ pub enum Command {
         /// How log lines look [default: human on a terminal, else json]
         #[arg(long, value_name = "FORMAT")]
         log_format: Option<LogFormat>,
+        /// Let debuggers in: keep the memory readable, the file system open, and leave core files
+        #[arg(long)]
+        no_hardening: bool,
     },
     /// Say everything that is wrong with a config
     Check {

@@ -6,6 +6,8 @@ use std::io;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::hardening::{ClosedMemory, Hardening, Places};
+use crate::telemetry::{self, LogFormat};
 use crate::{Config, Drained, ServeError, Server};
 
 /// Why `run` ended as it should not.
@@ -22,18 +24,27 @@ pub enum RunError {
     SecondSignal,
 }
 
-/// Serves until SIGTERM or SIGINT, then finishes what has begun; a second signal ends it at once.
+/// Serves until SIGTERM or SIGINT, then finishes what has begun; a second signal ends it at once. Without `memory`, which
+/// only `--no-hardening` asks for, nothing is hardened.
 ///
 /// # Errors
 /// The server cannot start, or was stopped before it had finished.
-pub fn run(config: Config) -> Result<(), RunError> {
-    for warning in config.warnings() {
+pub fn run(config: Config, log_format: Option<LogFormat>, memory: Option<ClosedMemory>) -> Result<(), RunError> {
+    let (files, warnings) = (config.files.clone(), config.warnings.clone());
+    let server = Server::bind(config)?;
+    // Before there is any other thread: the log's, the workers'.
+    let hardening = memory.map(|memory| Hardening::apply(memory, &Places::new(&files, &server.addresses())));
+    let _log = telemetry::start(log_format);
+    match hardening {
+        Some(hardening) => hardening.log(),
+        None => tracing::warn!(target: "process", "not hardened: `--no-hardening`"),
+    }
+    for warning in warnings {
         tracing::warn!(target: "config", "{warning}");
     }
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
-        let server = Server::bind(config)?;
         for address in server.addresses() {
             tracing::info!(target: "server", %address, "listening");
         }

@@ -51,9 +51,13 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
 pub(crate) fn parse_with(path: &Path, text: &str, source: Source<'_>) -> Result<Config, ConfigError> {
     let (document, errors) = DeTable::parse_recoverable(text);
     let reader = Reader::new(source);
-    let config = reader.root(document.get_ref(), read_config);
+    let mut config = reader.root(document.get_ref(), read_config);
     let problems = reader.take_problems(text, syntax::problems(text, &errors));
-    if problems.is_empty() { Ok(config) } else { Err(ConfigError::new(path, problems)) }
+    if !problems.is_empty() {
+        return Err(ConfigError::new(path, problems));
+    }
+    config.files.push(path.to_owned());
+    Ok(config)
 }
 
 /// With problems noted, the result is only what could be read.
@@ -83,7 +87,8 @@ fn read_config(table: &mut Table<'_>) -> Config {
     if listeners.is_empty() {
         listeners.push(default_listener());
     }
-    Config { server, browser, listeners, upstreams, callers, warnings: reader.take_warnings() }
+    let (warnings, files) = (reader.take_warnings(), reader.take_files());
+    Config { server, browser, listeners, upstreams, callers, warnings, files }
 }
 
 fn read_server(table: &mut Table<'_>) -> Server {

@@ -46,6 +46,8 @@ pub struct Config {
     pub(crate) callers: Vec<Caller>,
     /// What is allowed, but should not stay so.
     pub(crate) warnings: Vec<String>,
+    /// The config file, and every file that it refers to.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Config {

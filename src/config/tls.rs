@@ -24,9 +24,10 @@ pub(super) fn read(table: &mut Table<'_>) -> Tls {
 
 /// The certificates of a PEM file: at least one, and each one valid.
 fn read_certificates(table: &mut Table<'_>, key: &'static str) -> Option<At<Vec<CertificateDer<'static>>>> {
-    let source = table.reader().source;
+    let reader = table.reader();
     table.parsed(key, "the path of a PEM file", |path| {
-        let pem = source.file(path).map_err(|error| Fault::new(format!("the file {error}")))?;
+        reader.note_file(path);
+        let pem = reader.source.file(path).map_err(|error| Fault::new(format!("the file {error}")))?;
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
         match certificates {
             Err(_) => Err(Fault::new("the file is not valid PEM")),

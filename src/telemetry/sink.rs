@@ -18,7 +18,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The log. [`finish`](Self::finish) writes what is left.
 #[derive(Clone)]
-pub struct LogSink(Arc<Shared>);
+pub(super) struct LogSink(Arc<Shared>);
 
 struct Shared {
     /// One for each thread that logs, so that none waits for another.
@@ -64,7 +64,7 @@ impl LogSink {
     }
 
     /// Writes everything that was logged until now, and ends the log; gives up where nobody reads it.
-    pub fn finish(&self) {
+    pub(super) fn finish(&self) {
         drop(lock(&self.0.bell).take());
         if let Some(written) = lock(&self.0.written).take() {
             let _ = written.recv_timeout(LAST_WORDS);
@@ -158,7 +158,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Takes whole lines.
-pub struct LineWriter<'a>(&'a LogSink);
+pub(super) struct LineWriter<'a>(&'a LogSink);
 
 impl io::Write for LineWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {

@@ -5,6 +5,7 @@ mod table;
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use toml::de::DeTable;
 
@@ -17,6 +18,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) source: Source<'a>,
     findings: RefCell<Vec<Finding>>,
     warnings: RefCell<Vec<String>>,
+    files: RefCell<Vec<PathBuf>>,
     /// What a section holds that is not there.
     nothing: DeTable<'static>,
 }
@@ -45,7 +47,8 @@ pub(crate) struct At<T> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(source: Source<'a>) -> Self {
-        Self { source, findings: RefCell::default(), warnings: RefCell::default(), nothing: DeTable::new() }
+        let (findings, warnings, files) = Default::default();
+        Self { source, findings, warnings, files, nothing: DeTable::new() }
     }
 
     /// Reads the file's outermost table.
@@ -83,6 +86,15 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn take_warnings(&self) -> Vec<String> {
         self.warnings.take()
+    }
+
+    /// Remembers that the config refers to the file at `path`.
+    pub(crate) fn note_file(&self, path: &str) {
+        self.files.borrow_mut().push(self.source.locate(path));
+    }
+
+    pub(crate) fn take_files(&self) -> Vec<PathBuf> {
+        self.files.take()
     }
 
     /// All problems with their positions in `text`. After a syntax error, those that may be its effect are left out:

@@ -230,6 +230,9 @@ impl<'a> Table<'a> {
                 })
             })
         })?;
+        if let Reference::File(path) = reference {
+            self.reader.note_file(path);
+        }
         if let Some(mode) = self.reader.source.open_to_all(reference) {
             self.reader.warn(format!("`{reference}` can be read by every user of this machine (mode {mode:04o})"));
         }
