@@ -3,10 +3,13 @@
 
 mod caller_token;
 mod connection_names_credential;
+mod crash_and_log_output;
 mod credential_alias;
 mod duplicate_authorization;
 mod max_forwards;
 mod path_escape;
+#[cfg(target_os = "linux")]
+mod process_memory_and_programs;
 mod request_smuggling;
 mod response_splitting;
 mod rules;

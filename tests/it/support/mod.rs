@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::authority::{Authority, Identity};
 pub(crate) use self::caller::Caller;
-pub(crate) use self::canary::QUERY;
+pub(crate) use self::canary::{LITERAL, QUERY};
 pub(crate) use self::message::Response;
 pub(crate) use self::origin::{Conversation, OK, Origin};
-pub(crate) use self::process::{Ended, check_with, command};
+pub(crate) use self::process::{Ended, check_with, command, command_within};
 pub(crate) use self::sidekey::Sidekey;
 pub(crate) use self::wire::Broken;
 

@@ -11,6 +11,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::SockRef;
 
 use super::PATIENCE;
+use super::canary;
 use super::message::Request;
 use super::wire::{Broken, Record, Wire};
 
@@ -147,6 +148,7 @@ impl Drop for Origin {
         let _ = TcpStream::connect(self.address);
         if !thread::panicking() {
             assert!(!self.seen.failed.load(Ordering::Relaxed), "an origin's script failed");
+            canary::assert_no_token_in(&self.raw());
         }
     }
 }

@@ -1,12 +1,16 @@
-//! The binary as a process, and everything that it writes.
+//! The binary as a process, and everything that it writes: none of it may hold one of its secrets.
 
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
+use super::canary::{Canaries, LITERAL};
 use super::{PATIENCE, until};
 
 /// How a process ended, and what it wrote.
@@ -18,24 +22,42 @@ pub(crate) struct Ended {
     pub(crate) took: Duration,
 }
 
-/// Runs the binary with `arguments` to its end.
+/// Runs the binary with `arguments` to its end. The secrets of the config that they name are looked for afterwards.
 pub(crate) fn command(arguments: &[&str]) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidekey"));
     command.args(arguments);
-    Process::start(command).wait()
+    Process::start(command, secrets_of(arguments)).wait()
 }
 
-/// Runs `sidekey check` on `config`, written into `folder`, with a value in each of `variables`.
+/// As [`command`], within limits as `ulimit` has them, such as `-n 8`.
+pub(crate) fn command_within(limits: &str, arguments: &[&str]) -> Ended {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit {limits} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_sidekey")]);
+    command.args(arguments);
+    Process::start(command, secrets_of(arguments)).wait()
+}
+
+fn secrets_of(arguments: &[&str]) -> Canaries {
+    let file = arguments.iter().skip_while(|argument| **argument != "--config").nth(1);
+    file.map(|file| Canaries::find(Path::new(file))).unwrap_or_default()
+}
+
+/// Runs `sidekey check` on `config`, written into `folder`, with a secret in each of `variables`.
 pub(crate) fn check_with(folder: &Path, config: &str, variables: &[&str]) -> Ended {
     let file = folder.join("sidekey.toml");
     std::fs::write(&file, config).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidekey"));
-    command.args(["check", "--config"]).arg(file);
-    command.envs(variables.iter().map(|name| (name, "v4lue")));
-    Process::start(command).wait()
+    command.args(["check", "--config"]).arg(&file);
+    let mut canaries = Canaries::find(&file);
+    variables.iter().for_each(|name| canaries.add_variable(name));
+    Process::start(command, canaries).wait()
 }
 
+/// A process with its secrets. When it is dropped it is asserted that none is in what it wrote.
 pub(super) struct Process {
+    pub(super) canaries: Canaries,
+    /// Where it is, and where its temporary files go: all that is in here it has written.
+    room: TempDir,
     child: Child,
     began: Instant,
     stdout: Arc<Mutex<Vec<u8>>>,
@@ -45,15 +67,25 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn start(mut command: Command) -> Self {
-        command.env_remove("SIDEKEY_CONFIG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub(super) fn start(mut command: Command, canaries: Canaries) -> Self {
+        let room = tempfile::tempdir().unwrap();
+        // Whatever user it runs as.
+        std::fs::set_permissions(room.path(), PermissionsExt::from_mode(0o777)).unwrap();
+        command.current_dir(room.path()).env("TMPDIR", room.path()).env_remove("SIDEKEY_CONFIG");
+        // One that no config refers to, and nothing has a reason to read.
+        command.env("SIDEKEY_TEST_UNREFERENCED", LITERAL).envs(canaries.variables());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (stdout, stderr) = (Arc::default(), Arc::default());
         let readers = vec![
             collect(child.stdout.take().unwrap(), Arc::clone(&stdout)),
             collect(child.stderr.take().unwrap(), Arc::clone(&stderr)),
         ];
-        Self { child, began: Instant::now(), stdout, stderr, readers, status: None }
+        Self { canaries, room, child, began: Instant::now(), stdout, stderr, readers, status: None }
+    }
+
+    pub(super) fn room(&self) -> &Path {
+        self.room.path()
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -100,6 +132,24 @@ impl Drop for Process {
         // It has ended, or a test failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if thread::panicking() {
+            return;
+        }
+        until("the end of what was written", || self.readers.iter().all(JoinHandle::is_finished).then_some(()));
+        self.canaries.assert_none_in(&self.stdout.lock().unwrap(), "standard output");
+        self.canaries.assert_none_in(&self.stderr.lock().unwrap(), "standard error");
+        assert_none_in_files(&self.canaries, self.room.path());
+    }
+}
+
+fn assert_none_in_files(canaries: &Canaries, folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let file_type = entry.file_type().unwrap();
+        if file_type.is_dir() {
+            assert_none_in_files(canaries, &entry.path());
+        } else if file_type.is_file() {
+            canaries.assert_none_in(&std::fs::read(entry.path()).unwrap(), "a file");
+        }
     }
 }
 
@@ -110,4 +160,21 @@ fn collect(mut pipe: impl Read + Send + 'static, written: Arc<Mutex<Vec<u8>>>) -
             written.lock().unwrap().extend_from_slice(&space[..length]);
         }
     })
+}
+
+#[test]
+fn all_that_a_process_writes_is_looked_through() {
+    for (script, found) in [
+        ("echo \"$SIDEKEY_TEST_UNREFERENCED\"", true),
+        ("echo \"$SIDEKEY_TEST_UNREFERENCED\" >&2", true),
+        ("mkdir a; printf %s \"$SIDEKEY_TEST_UNREFERENCED\" | base64 > a/b", true),
+        ("echo harmless", false),
+    ] {
+        let ran = std::panic::catch_unwind(|| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            Process::start(command, Canaries::default()).wait();
+        });
+        assert_eq!(ran.is_err(), found, "{script}");
+    }
 }

@@ -1,9 +1,7 @@
 //! sidekey under test: a process with a config of its own, whose secrets are canaries.
 
-use std::fs::{OpenOptions, read_to_string};
-use std::io::Write;
+use std::fs::read_to_string;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -11,7 +9,7 @@ use std::sync::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::canary::{self, Canary, QUERY};
+use super::canary::{Canaries, QUERY};
 use super::process::{Ended, Process};
 use super::wire::Record;
 use super::{Caller, until};
@@ -20,7 +18,6 @@ use super::{Caller, until};
 pub(crate) struct Sidekey {
     process: Process,
     addresses: Vec<String>,
-    canaries: Vec<Canary>,
     heard: Mutex<Vec<Record>>,
     folder: TempDir,
 }
@@ -34,6 +31,16 @@ impl Sidekey {
 
     /// As [`start`](Self::start), in a folder that has files already, with log lines of `log_format`.
     pub(crate) fn start_in(folder: TempDir, config: &str, log_format: &str) -> Self {
+        Self::start_with(folder, config, log_format, |_| {})
+    }
+
+    /// As [`start_in`](Self::start_in), with what `adjust` makes of the command, once all files are there.
+    pub(crate) fn start_with(
+        folder: TempDir,
+        config: &str,
+        log_format: &str,
+        adjust: impl FnOnce(&mut Command),
+    ) -> Self {
         let mut text = config.to_owned();
         if !text.contains("[server]") {
             text.insert_str(0, "[server]\nworkers = 1\ndrain = \"2s\"\n\n");
@@ -44,21 +51,17 @@ impl Sidekey {
         let listeners = text.matches("[listen.").count();
         let file = folder.path().join("sidekey.toml");
         std::fs::write(&file, &text).unwrap();
-        let canaries = plant(folder.path(), &text);
+        let canaries = Canaries::plant(folder.path(), &text);
         let mut command = Command::new(env!("CARGO_BIN_EXE_sidekey"));
         command.args(["run", "--log-format", log_format, "--config"]).arg(&file);
-        for canary in &canaries {
-            if let Some(name) = canary.reference.strip_prefix("env:") {
-                command.env(name, &canary.value);
-            }
-        }
-        let mut process = Process::start(command);
+        adjust(&mut command);
+        let mut process = Process::start(command, canaries);
         let addresses = until("listening", || {
             assert!(!process.has_ended(), "sidekey did not start: {}", process.wait().stderr);
             let addresses = listening(&process.stderr());
             (addresses.len() == listeners).then_some(addresses)
         });
-        Self { process, addresses, canaries, heard: Mutex::default(), folder }
+        Self { process, addresses, heard: Mutex::default(), folder }
     }
 
     /// Where the first listener is.
@@ -98,12 +101,20 @@ impl Sidekey {
 
     /// The secret behind a reference, such as `env:TOKEN`.
     pub(crate) fn secret(&self, reference: &str) -> &str {
-        let found = self.canaries.iter().find(|canary| canary.reference == reference);
-        &found.expect("a reference that the config has").value
+        self.process.canaries.secret(reference)
     }
 
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
+    }
+
+    /// The process's working directory, which is empty but for what it writes.
+    pub(crate) fn room(&self) -> PathBuf {
+        self.process.room().to_owned()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Everything on standard error until now.
@@ -160,36 +171,14 @@ impl Drop for Sidekey {
             self.signal("TERM");
             self.process.wait();
         }
-        let log = self.process.stderr() + &self.process.stdout();
-        canary::assert_none_in(&self.canaries, log.as_bytes(), "the log");
+        // That no secret is in it, the process asserts for itself.
+        let log = self.process.stderr();
         assert!(!log.contains(QUERY), "a query got out to the log: {log}");
         assert!(!log.contains("panicked"), "sidekey panicked: {log}");
         for record in self.heard.lock().unwrap().iter() {
-            canary::assert_none_in(&self.canaries, &record.lock().unwrap(), "a caller");
+            self.process.canaries.assert_none_in(&record.lock().unwrap(), "a caller");
         }
     }
-}
-
-/// Makes a canary for each reference in `text`, and writes those of files. A file that is there already is one as it is.
-fn plant(folder: &Path, text: &str) -> Vec<Canary> {
-    let mut canaries: Vec<Canary> = Vec::new();
-    for quoted in text.split('"').filter(|quoted| quoted.starts_with("env:") || quoted.starts_with("file:")) {
-        if canaries.iter().any(|known| known.reference == *quoted) {
-            continue;
-        }
-        let mut canary = Canary::make(quoted);
-        if let Some(name) = quoted.strip_prefix("file:") {
-            let path = folder.join(name);
-            if let Ok(written) = read_to_string(&path) {
-                written.trim_end().clone_into(&mut canary.value);
-            } else {
-                let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
-                writeln!(file, "{}", canary.value).unwrap();
-            }
-        }
-        canaries.push(canary);
-    }
-    canaries
 }
 
 /// The addresses that the log says sidekey listens at, in JSON or for a reader.
