@@ -28,21 +28,10 @@ pub(crate) struct Outgoing {
 
 /// Takes off what may not cross, and says where the request goes.
 pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant) -> Box<Outgoing> {
-    let Target { upstream, path, .. } = grant.target();
     let (mut head, incoming) = request.into_parts();
-    let wants_trailers = names_token(&head.headers, &TE, "trailers");
     let had_length = head.headers.contains_key(CONTENT_LENGTH);
     let expects = head.headers.contains_key(EXPECT);
-    take_off(&mut head.headers, upstream);
-    head.headers.insert(HOST, upstream.origin().host_header().clone());
-    if wants_trailers {
-        head.headers.insert(TE, HeaderValue::from_static("trailers"));
-        head.headers.insert(CONNECTION, HeaderValue::from_static("TE"));
-    }
-    head.uri = Uri::from(path.clone());
-    head.version = Version::HTTP_11;
-    // hyper's own handles: nothing of the caller's connection goes with the request.
-    head.extensions = http::Extensions::new();
+    readdress(&mut head, grant.target());
     if incoming.is_end_stream() {
         // RFC 9110 8.6: a method that gives a body a meaning says that it has none.
         if had_length || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
@@ -55,13 +44,23 @@ pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant) -> Box<Outgoing
         Some(length) => head.headers.insert(CONTENT_LENGTH, length.into()),
         None => head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
     };
-    let (body, exchange, wants_body) = RequestBody::streamed(incoming, upstream, expects);
+    let (body, exchange, wants_body) = RequestBody::streamed(incoming, &grant.target().upstream, expects);
     Box::new(Outgoing { head, body, exchange, wants_body })
 }
 
-/// Takes off a request's header what may not cross to this upstream, the caller's credentials first of all.
-pub(crate) fn take_off(headers: &mut HeaderMap, upstream: &Upstream) {
-    remove(headers, upstream.managed(), is_hop_or_origin);
+/// Takes off a request's header what may not cross, its framing too, and puts on where it goes.
+pub(crate) fn readdress(head: &mut request::Parts, Target { upstream, path, .. }: &Target) {
+    let wants_trailers = names_token(&head.headers, &TE, "trailers");
+    remove(&mut head.headers, upstream.managed(), is_hop_or_origin);
+    head.headers.insert(HOST, upstream.origin().host_header().clone());
+    if wants_trailers {
+        head.headers.insert(TE, HeaderValue::from_static("trailers"));
+        head.headers.insert(CONNECTION, HeaderValue::from_static("TE"));
+    }
+    head.uri = Uri::from(path.clone());
+    head.version = Version::HTTP_11;
+    // hyper's own handles: nothing of the caller's connection goes with the request.
+    head.extensions = http::Extensions::new();
 }
 
 /// Takes off the upstream's answer what was only for sidekey, and keeps its redirects on sidekey.

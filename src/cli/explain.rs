@@ -143,7 +143,7 @@ fn through(
     if let Some(refusal) = grant.reported() {
         lines.say("report", &format!("would be refused if `mode` were `enforce`: {refusal}"))?;
     }
-    say_headers(&grant.target().upstream, request, lines)?;
+    say_headers(grant.target(), request, lines)?;
     Ok(Ok(()))
 }
 
@@ -172,9 +172,10 @@ fn say_rules(caller: &Caller, target: &Target, request: &Request<()>, lines: &mu
 }
 
 /// Names alone: a value may be anything.
-fn say_headers(upstream: &Upstream, request: &Request<()>, lines: &mut Lines<'_>) -> io::Result<()> {
-    let mut crossing = request.headers().clone();
-    headers::take_off(&mut crossing, upstream);
+fn say_headers(target: &Target, request: &Request<()>, lines: &mut Lines<'_>) -> io::Result<()> {
+    let (mut head, ()) = request.clone().into_parts();
+    headers::readdress(&mut head, target);
+    let (crossing, upstream) = (head.headers, &target.upstream);
     let names = |taken_off: bool| {
         let names = request.headers().keys().filter(|name| **name != HOST && taken_off != crossing.contains_key(*name));
         names.map(HeaderName::as_str).collect::<Vec<_>>().join(", ")

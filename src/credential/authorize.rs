@@ -127,9 +127,12 @@ pub(crate) async fn authorize(grant: Grant, outgoing: Box<Outgoing>) -> Result<A
 
 /// Reads the body into memory, and says its length instead of how it came.
 async fn hold_body(outgoing: &mut Outgoing, limit: u64, idle: Duration) -> Result<(), CollectError> {
-    let body = mem::replace(&mut outgoing.body, RequestBody::Empty);
-    let RequestBody::Streamed(body) = body else {
-        return Ok(());
+    let body = match mem::replace(&mut outgoing.body, RequestBody::Gone) {
+        RequestBody::Streamed(body) => body,
+        held @ (RequestBody::Empty | RequestBody::Whole(_) | RequestBody::Gone) => {
+            outgoing.body = held;
+            return Ok(());
+        }
     };
     let bytes = body.collect(limit, idle).await?;
     let headers = &mut outgoing.head.headers;

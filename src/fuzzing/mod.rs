@@ -1,11 +1,18 @@
 //! Entry points for fuzzing, one file each: each takes any bytes, and panics only where the code is wrong.
 
+mod canonical;
 mod config;
+mod headers;
+mod matching;
+mod path;
 mod requests;
 mod rules;
 mod tokens;
 
+pub use self::canonical::canonical;
 pub use self::config::{CANARY, config};
+pub use self::headers::headers;
+pub use self::matching::matching;
 pub use self::requests::requests;
 pub use self::rules::rules;
 pub use self::tokens::tokens;

@@ -10,13 +10,15 @@ use std::time::{Duration, SystemTime};
 use aws_lc_rs::{constant_time, digest, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, request};
 use md5::{Digest, Md5};
 
 use super::authorization::only_value;
 use super::http::Arrived;
 use super::keys::Pair;
+use crate::Secret;
 
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
@@ -66,6 +68,12 @@ pub(super) fn verify(request: &Arrived, pair: &Pair) -> Result<(), Refusal> {
     let key = hmac::Key::new(algorithm, pair.secret.expose());
     hmac::verify(&key, &signed, &signature).map_err(|_| Refusal::Mismatch)?;
     if digests_are_right(headers, &request.body) { Ok(()) } else { Err(Refusal::Mismatch) }
+}
+
+/// Whether a request is signed with the key pair `name` and `secret`, now.
+pub(crate) fn is_signed(parts: request::Parts, body: Bytes, name: &[u8], secret: &[u8]) -> bool {
+    let pair = Pair { name: Secret::new(name.to_vec()), secret: Secret::new(secret.to_vec()) };
+    verify(&Arrived { parts, body, now: SystemTime::now() }, &pair).is_ok()
 }
 
 /// The four parameters, as presented.

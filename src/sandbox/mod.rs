@@ -14,7 +14,7 @@ mod imagga;
 mod imagine;
 mod imagior;
 mod keys;
-mod kong;
+pub(crate) mod kong;
 mod leftover;
 mod multipart;
 mod png;

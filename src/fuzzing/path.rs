@@ -1,0 +1,76 @@
+//! The request path without its sockets, for the targets that look at what comes out of it.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+
+use crate::caller::Caller;
+use crate::config::file::parse_with;
+use crate::credential;
+use crate::credential::Authorized;
+use crate::headers::{self, Outgoing};
+use crate::policy::{self, Grant};
+use crate::route::{RouteError, Routes, Target};
+use crate::secret::source::Source;
+use crate::upstream::resolve::resolver;
+use crate::upstream::{Exchange, RequestBody, Upstream};
+
+/// Upstreams of one config, and the way to them.
+pub(super) struct RequestPath(Routes);
+
+impl RequestPath {
+    /// As `config` has it, with these secrets.
+    #[expect(clippy::panic, reason = "the targets' own configs are right")]
+    pub(super) fn new(config: &str, secrets: &[(&str, &[u8])]) -> Self {
+        let config = match parse_with(Path::new("fuzz.toml"), config, Source::Given(secrets)) {
+            Ok(config) => config,
+            Err(error) => panic!("{error}"),
+        };
+        let (resolver, _) = resolver();
+        let upstream = |upstream| Rc::new(Upstream::new(upstream, None, resolver.clone()));
+        Self(Routes::new(&config, config.upstreams.iter().map(upstream).collect()))
+    }
+
+    pub(super) fn find(&self, request: &Request<()>) -> Result<Target, RouteError> {
+        self.0.find(0, request)
+    }
+
+    fn decide(&self, request: &Request<()>) -> Option<Grant> {
+        policy::decide(&Caller::Anyone, self.find(request).ok()?, request).ok()
+    }
+
+    /// The request as it would be sent, and the body that it was signed with. `None`: it is refused.
+    pub(super) fn authorize(&self, request: Request<()>, body: &Bytes) -> Option<Request<RequestBody>> {
+        let grant = self.decide(&request)?;
+        let (mut head, ()) = request.into_parts();
+        headers::readdress(&mut head, grant.target());
+        let exchange = Exchange::new();
+        let whole = if body.is_empty() {
+            RequestBody::Empty
+        } else {
+            head.headers.insert(CONTENT_LENGTH, body.len().into());
+            RequestBody::whole(body.clone(), &exchange)
+        };
+        let outgoing = Box::new(Outgoing { head, body: whole, exchange, wants_body: None });
+        let mut authorized: Authorized = credential::authorize(grant, outgoing).now_or_never()?.ok()?;
+        Some(authorized.take(false))
+    }
+}
+
+/// The fields of `block`, one a line; what is no field is left out.
+pub(super) fn fields(block: &[u8]) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    for line in block.split(|&b| b == b'\n').take(64) {
+        let Some(colon) = line.iter().position(|&b| b == b':') else { continue };
+        let (name, value) = line.split_at_checked(colon).unwrap_or_default();
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            fields.append(name, value);
+        }
+    }
+    fields
+}
