@@ -1,5 +1,6 @@
 //! Answers of an upstream that two readers could frame in two ways, or take for two.
 
+use super::MINE;
 use crate::support::{OK, Origin, Sidekey, get, post};
 
 #[test]
@@ -17,6 +18,29 @@ fn a_malformed_answer_is_502() {
         ("bare LF", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok"),
         ("NUL", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: a\0b\r\n\r\nok"),
         ("a space before the colon", "HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok"),
+        ("bare CR in a value", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: a\rSet-Cookie: b\r\n\r\nok"),
+        ("bare LF in a value", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: a\nSet-Cookie: b\r\n\r\nok"),
+        ("bare CR in the reason", "HTTP/1.1 200 OK\rX: y\r\nContent-Length: 2\r\n\r\nok"),
+        ("bare CR for a line's end", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\rok\r\n\r\n"),
+        ("a field without a name", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n: y\r\n\r\nok"),
+        ("a field without a colon", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nnonsense\r\n\r\nok"),
+        ("two lengths that agree", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok"),
+        ("a list of lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok"),
+        ("a negative length", "HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok"),
+        ("xchunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
+        (
+            "chunked twice",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "a header after a 101",
+            "HTTP/1.1 101 Switching Protocols\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        ),
+        (
+            "an interim response with a bare LF",
+            "HTTP/1.1 103 Early Hints\nX: y\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        ),
+        ("blanks before the status line", " HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
         ("garbage", "SSH-2.0-OpenSSH_9.9\r\n\r\n"),
         ("another version", "HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\nok"),
         ("no status", "HTTP/1.1 OK\r\nContent-Length: 2\r\n\r\nok"),
@@ -68,4 +92,40 @@ fn a_body_that_no_rule_expects_is_not_taken_for_the_next_answer() {
         caller.send(post("/api/x", "body"));
         assert_ne!(caller.response().text(), "evil");
     }
+}
+
+/// The answer comes before the request has been read: the rest of the request is no request, and of the answer no other.
+#[test]
+fn an_early_answer_with_another_behind_it_is_one_answer() {
+    let origin = Origin::plain(|conversation| {
+        conversation.head();
+        conversation.send(format!("{OK}HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{MINE}"));
+        conversation.rest();
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    for _ in 0..3 {
+        let mut caller = sidekey.connect();
+        caller.send("POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf");
+        assert_eq!(caller.response().text(), "ok");
+        let _ = caller.try_send(get("/api/next"));
+        caller.half_close();
+        let (rest, _) = caller.rest();
+        assert!(!rest.windows(MINE.len()).any(|bytes| bytes == MINE.as_bytes()), "{}", String::from_utf8_lossy(&rest));
+    }
+    assert_eq!(origin.connections(), 3, "such a connection is not used again");
+}
+
+/// What a caller sends never ends a line of an answer, though an origin may well repeat it.
+#[test]
+fn an_encoded_line_end_stays_encoded() {
+    let origin = Origin::plain(|conversation| {
+        while let Some(request) = conversation.request() {
+            let target = request.target();
+            conversation.send(format!("HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n"));
+        }
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let answer = sidekey.ask(get("/api/x%0d%0aSet-Cookie:%20a=b?y=%0D%0A"));
+    assert!(answer.fields.get("location").unwrap().ends_with("/api/x%0d%0aSet-Cookie:%20a=b?y=%0D%0A"), "{answer:?}");
+    assert!(!answer.fields.has("set-cookie"));
 }
