@@ -1,6 +1,7 @@
 //! What an attacker would try, one file for each: another process on the machine, a web page, a hostile caller, a hostile
 //! upstream, a reader of logs. A test's name says the rule that stops it.
 
+mod any_request;
 mod caller_token;
 mod connection_names_credential;
 mod crash_and_log_output;
