@@ -5,7 +5,7 @@ use crate::wire::request::RequestFraming;
 
 /// Reads a stream of requests, whole and cut in two at each of its bytes (as far as there are few). The same fault must
 /// be found, however the bytes arrive; without one, the same must be let through. With one, a cut may let through more:
-/// whole requests whose fate was sealed before the fault came.
+/// what had gone before the fault came.
 #[expect(clippy::panic, reason = "a panic is how a fuzz target says that something is wrong")]
 pub fn requests(data: &[u8]) {
     let whole = RequestFraming::new().admit(data);

@@ -2,7 +2,7 @@
 //! that sidekey, hyper and the other side can never disagree about where a message ends.
 //!
 //! [`Screen`] stands between a socket and hyper. It holds back a header, or a line of a chunked body, until it is
-//! complete and sound, and lets nothing after the first fault through.
+//! complete and sound, and lets nothing after the first fault through, nor a request that came in one read with it.
 
 pub(crate) mod fields;
 pub(crate) mod request;

@@ -14,6 +14,8 @@ const MAX_TARGET: usize = u16::MAX as usize - 1;
 /// Where in a caller's stream of requests the next byte stands.
 pub(crate) struct RequestFraming {
     state: State,
+    /// The length of the empty lines before the header that has not come whole.
+    blank: usize,
     /// What is known of the header or trailers that have not come whole.
     block: Block,
     /// The header's request line, once it has come.
@@ -32,13 +34,24 @@ enum State {
 
 impl RequestFraming {
     pub(crate) fn new() -> Self {
-        Self { state: State::Header, block: Block::new(USUAL_FIELDS), version: None, max_fields: USUAL_FIELDS }
+        Self {
+            state: State::Header,
+            blank: 0,
+            block: Block::new(USUAL_FIELDS),
+            version: None,
+            max_fields: USUAL_FIELDS,
+        }
     }
 
     /// Lets headers have as many fields as a request may, from the one on that was held back for having many.
     pub(crate) fn make_room(&mut self) {
         self.max_fields = MAX_REQUEST_FIELDS;
-        self.block = Block::new(MAX_REQUEST_FIELDS);
+        self.begin_block();
+    }
+
+    fn begin_block(&mut self) {
+        self.blank = 0;
+        self.block = Block::new(self.max_fields);
         self.version = None;
     }
 
@@ -52,6 +65,11 @@ impl RequestFraming {
         match self.state {
             State::Header => {
                 let blank = blank_lines(bytes)?;
+                if blank != self.blank {
+                    // What was looked at, in vain, began earlier.
+                    self.begin_block();
+                    self.blank = blank;
+                }
                 let bytes = bytes.get(blank..).unwrap_or_default();
                 let version = match self.version {
                     Some(version) => version,
@@ -125,8 +143,7 @@ impl Framing for RequestFraming {
             match self.step(rest) {
                 Ok(Some(length)) => {
                     admitted += length;
-                    self.block = Block::new(self.max_fields);
-                    self.version = None;
+                    self.begin_block();
                 }
                 Ok(None) => return (admitted, None),
                 Err(Malformed::ManyFields) => return (admitted, Some(Malformed::ManyFields)),
@@ -316,6 +333,20 @@ mod tests {
             (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(), Malformed::TransferEncoding),
         ] {
             assert_eq!(fault(&request), Some(expected), "{}", String::from_utf8_lossy(&request));
+        }
+    }
+
+    #[test]
+    fn finds_the_same_fault_however_the_bytes_are_cut() {
+        for request in [&b"\r\n\n,x"[..], b"\r\n\r\nGET\n", b"\r\n\r\n\r\nGET / HTTP/1.1\r\nX\n"] {
+            let whole = RequestFraming::new().admit(request);
+            assert!(whole.1.is_some());
+            for cut in 1..request.len() {
+                let mut framing = RequestFraming::new();
+                let first = framing.admit(&request[..cut]);
+                let rest = if first.1.is_some() { first } else { framing.admit(&request[first.0..]) };
+                assert_eq!(rest, whole, "cut at {cut}");
+            }
         }
     }
 
