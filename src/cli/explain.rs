@@ -2,7 +2,6 @@
 //! stages say; no secret is in it.
 
 use std::io::{self, Write};
-use std::rc::Rc;
 
 use http::header::HOST;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
@@ -14,7 +13,7 @@ use crate::headers;
 use crate::policy::rules::Verdict;
 use crate::policy::{self, Sought};
 use crate::route::{Routes, Target};
-use crate::upstream::{Upstream, resolve};
+use crate::upstream::Upstream;
 use crate::wire::{Framing, request::RequestFraming};
 
 /// Say what would become of a request: which upstream, which rule, which headers cross. Nothing is sent
@@ -84,9 +83,7 @@ pub fn explain(config: &Config, asked: &Asked, out: &mut dyn Write) -> Result<Ou
         }
     };
     let request = request(asked)?;
-    let (resolver, _lookups) = resolve::resolver();
-    let upstreams = config.upstreams.iter().map(|upstream| Rc::new(Upstream::new(upstream, None, resolver.clone())));
-    let routes = Routes::new(config, upstreams.collect());
+    let routes = Routes::new(config, Upstream::offline(config));
     let mut lines = Lines { out };
     if let Some(listener) = config.listeners.get(listener) {
         lines.say("listener", &format!("{}, {}", listener.name, listener.address))?;

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use super::error::{ConfigError, Fault, Position, Problem};
 use super::read::{Reader, Table};
-use super::{Config, ListenAddress, Listener, Server, browser, caller, listen, names, syntax, upstream};
+use super::{Config, ListenAddress, Listener, Server, browser, caller, listen, lookup, names, syntax, upstream};
 use crate::secret::source::Source;
 
 const DRAIN: Duration = Duration::from_secs(25);
@@ -101,6 +101,7 @@ fn read_server(table: &mut Table<'_>) -> Server {
         header_timeout: table.duration("header_timeout").unwrap_or(HEADER_TIMEOUT),
         keep_alive: table.duration("keep_alive").unwrap_or(KEEP_ALIVE),
         write_timeout: table.duration("write_timeout").unwrap_or(WRITE_TIMEOUT),
+        lookup: lookup::read(table),
     }
 }
 

@@ -6,6 +6,7 @@ mod caller;
 pub(crate) mod error;
 pub(crate) mod file;
 mod listen;
+mod lookup;
 mod names;
 pub(crate) mod preset;
 pub(crate) mod read;
@@ -85,6 +86,17 @@ pub(crate) struct Server {
     pub(crate) keep_alive: Duration,
     /// How long a caller may go without reading any of its answer.
     pub(crate) write_timeout: Duration,
+    /// Who is asked for a name's addresses.
+    pub(crate) lookup: Lookup,
+}
+
+/// How names are looked up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lookup {
+    /// Whether what `/etc/hosts` says goes before what a name server says.
+    pub(crate) hosts_file: bool,
+    /// Asked for every name; empty: those of `/etc/resolv.conf`.
+    pub(crate) nameservers: Vec<SocketAddr>,
 }
 
 /// `[browser]`.

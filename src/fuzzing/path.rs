@@ -1,7 +1,6 @@
 //! The request path without its sockets, for the targets that look at what comes out of it.
 
 use std::path::Path;
-use std::rc::Rc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -16,7 +15,6 @@ use crate::headers::{self, Outgoing};
 use crate::policy::{self, Grant};
 use crate::route::{RouteError, Routes, Target};
 use crate::secret::source::Source;
-use crate::upstream::resolve::resolver;
 use crate::upstream::{Exchange, RequestBody, Upstream};
 
 /// Upstreams of one config, and the way to them.
@@ -30,9 +28,7 @@ impl RequestPath {
             Ok(config) => config,
             Err(error) => panic!("{error}"),
         };
-        let (resolver, _) = resolver();
-        let upstream = |upstream| Rc::new(Upstream::new(upstream, None, resolver.clone()));
-        Self(Routes::new(&config, config.upstreams.iter().map(upstream).collect()))
+        Self(Routes::new(&config, Upstream::offline(&config)))
     }
 
     pub(super) fn find(&self, request: &Request<()>) -> Result<Target, RouteError> {

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::caller::{Callers, Peer};
 use crate::config::file::parse_with;
 use crate::secret::source::Source;
-use crate::upstream::{Upstream, resolve};
+use crate::upstream::Upstream;
 
 /// What the one caller has to bring.
 const TOKEN: &str = "0123456789abcdef";
@@ -39,9 +39,7 @@ thread_local! {
 fn known() -> Option<(Callers, Vec<Rc<Upstream>>)> {
     let secrets = [("env:TOKEN", TOKEN.as_bytes()), ("env:KEY", &b"planted secret"[..])];
     let config = parse_with(std::path::Path::new("fuzz.toml"), CONFIG, Source::Given(&secrets)).ok()?;
-    let (resolver, _lookups) = resolve::resolver();
-    let upstreams = config.upstreams.iter().map(|upstream| Rc::new(Upstream::new(upstream, None, resolver.clone())));
-    Some((Callers::new(&config), upstreams.collect()))
+    Some((Callers::new(&config), Upstream::offline(&config)))
 }
 
 /// Takes header lines, and asks for the caller before each upstream, and before none.

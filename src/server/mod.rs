@@ -116,7 +116,7 @@ impl Server {
     /// # Errors
     /// A worker could not be started.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Drained, ServeError> {
-        let (resolver, lookups) = resolve::resolver();
+        let (resolver, lookups) = resolve::resolver(self.config.server.lookup.clone());
         let dealer = Dealer::start(&self.config, &self.clients, &resolver)?;
         drop(resolver);
         let lookups = spawn_lookups(lookups);

@@ -11,6 +11,8 @@ mod send;
 mod socket;
 pub(crate) mod tls;
 
+use std::rc::Rc;
+
 use http::HeaderName;
 use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
 
@@ -23,7 +25,7 @@ use self::pool::Pool;
 use self::resolve::Resolver;
 pub(crate) use self::send::{Answer, SendError, send};
 use crate::alias;
-use crate::config;
+use crate::config::{self, Config};
 use crate::credential::Credential;
 use crate::policy::Mode;
 use crate::policy::rules::Rules;
@@ -58,6 +60,12 @@ impl Upstream {
             dialer: Dialer::new(config.origin.clone(), tls, resolver, config.timeouts),
             pool: Pool::new(config.pool),
         }
+    }
+
+    /// The upstreams of `config`, for whoever says what would be sent, and sends nothing: they cannot connect.
+    pub(crate) fn offline(config: &Config) -> Vec<Rc<Self>> {
+        let (resolver, _) = resolve::resolver(config.server.lookup.clone());
+        config.upstreams.iter().map(|upstream| Rc::new(Self::new(upstream, None, resolver.clone()))).collect()
     }
 
     pub(crate) fn name(&self) -> &str {

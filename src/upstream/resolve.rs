@@ -1,11 +1,17 @@
 //! Name look-up. Workers ask; one task on the main thread looks up, with the TTLs of the answers, for all of them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{LookupIpStrategy, ResolveHosts};
+use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::{Hosts, TokioResolver};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::config;
 
 /// Why a name has no address. The text is for the log.
 #[derive(Debug, thiserror::Error)]
@@ -30,12 +36,15 @@ struct Question {
 pub(crate) struct Resolver(mpsc::UnboundedSender<Question>);
 
 /// Where the questions arrive.
-pub(crate) struct Lookups(mpsc::UnboundedReceiver<Question>);
+pub(crate) struct Lookups {
+    questions: mpsc::UnboundedReceiver<Question>,
+    config: config::Lookup,
+}
 
 /// A resolver, and what must be served for it to answer.
-pub(crate) fn resolver() -> (Resolver, Lookups) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    (Resolver(sender), Lookups(receiver))
+pub(crate) fn resolver(config: config::Lookup) -> (Resolver, Lookups) {
+    let (sender, questions) = mpsc::unbounded_channel();
+    (Resolver(sender), Lookups { questions, config })
 }
 
 impl Resolver {
@@ -55,12 +64,12 @@ impl Resolver {
 impl Lookups {
     /// Answers until every [`Resolver`] is gone.
     pub(crate) async fn serve(mut self) {
-        let mut system = None;
-        while let Some(question) = self.0.recv().await {
-            let resolver = match &system {
-                Some(resolver) => TokioResolver::clone(resolver),
-                None => match system_resolver() {
-                    Ok(resolver) => system.insert(resolver).clone(),
+        let mut begun = None;
+        while let Some(question) = self.questions.recv().await {
+            let sources = match &begun {
+                Some(sources) => Arc::clone(sources),
+                None => match Sources::new(&self.config) {
+                    Ok(sources) => Arc::clone(begun.insert(Arc::new(sources))),
                     Err(error) => {
                         let _ = question.answer.send(Err(LookupError::System(error)));
                         continue;
@@ -68,25 +77,95 @@ impl Lookups {
                 },
             };
             crate::server::spawn_lookup(async move {
-                let _ = question.answer.send(look_up(&resolver, &question.name).await);
+                let _ = question.answer.send(sources.look_up(&question.name).await);
             });
         }
     }
 }
 
-/// The servers of `/etc/resolv.conf`. Its hosts file is not read: whoever may write it could point a vendor's name
-/// anywhere. A name with a dot is tried as it is before any search domain.
-fn system_resolver() -> Result<TokioResolver, NetError> {
-    let mut builder = TokioResolver::builder_tokio()?;
-    let options = builder.options_mut();
-    options.use_hosts_file = ResolveHosts::Never;
-    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    options.ndots = 1;
-    builder.build()
+/// What knows the addresses of a name.
+struct Sources {
+    /// Empty, unless the config says so: whoever may write that file could point a vendor's name anywhere.
+    hosts: Hosts,
+    servers: TokioResolver,
 }
 
-async fn look_up(resolver: &TokioResolver, name: &str) -> Result<Vec<IpAddr>, LookupError> {
-    let found = resolver.lookup_ip(name).await.map_err(LookupError::Failed)?;
-    let addresses: Vec<IpAddr> = found.iter().collect();
-    if addresses.is_empty() { Err(LookupError::Empty) } else { Ok(addresses) }
+impl Sources {
+    fn new(config: &config::Lookup) -> Result<Self, NetError> {
+        let mut builder = if config.nameservers.is_empty() {
+            TokioResolver::builder_tokio()?
+        } else {
+            let servers = config.nameservers.iter().copied().map(name_server).collect();
+            let servers = ResolverConfig::from_name_servers(servers);
+            TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default())
+        };
+        let options = builder.options_mut();
+        options.use_hosts_file = ResolveHosts::Never;
+        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        // A name with a dot is tried as it is before any search domain.
+        options.ndots = 1;
+        // A file that is not there lists nothing.
+        let hosts = config.hosts_file.then(|| Hosts::from_system().unwrap_or_default());
+        Ok(Self { hosts: hosts.unwrap_or_default(), servers: builder.build()? })
+    }
+
+    async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, LookupError> {
+        let listed = self.listed(name);
+        if !listed.is_empty() {
+            return Ok(listed);
+        }
+        let found = self.servers.lookup_ip(name).await.map_err(LookupError::Failed)?;
+        let addresses: Vec<IpAddr> = found.iter().collect();
+        if addresses.is_empty() { Err(LookupError::Empty) } else { Ok(addresses) }
+    }
+
+    /// What the hosts file says: if anything, then all there is. hickory's own use of it would ask the servers for the
+    /// family that is not in the file.
+    fn listed(&self, name: &str) -> Vec<IpAddr> {
+        let Ok(name) = Name::from_str_relaxed(name) else { return Vec::new() };
+        let of_kind = |kind| self.hosts.lookup_static_host(&Query::query(name.clone(), kind));
+        let found = [RecordType::A, RecordType::AAAA].into_iter().filter_map(of_kind);
+        found
+            .flat_map(|lookup| lookup.answers().iter().filter_map(|record| record.data.ip_addr()).collect::<Vec<_>>())
+            .collect()
+    }
+}
+
+fn name_server(address: SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(address.ip());
+    for connection in &mut server.connections {
+        connection.port = address.port();
+    }
+    server
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, UdpSocket};
+
+    use super::{Sources, config};
+
+    #[tokio::test]
+    async fn what_the_hosts_file_lists_is_all_there_is() {
+        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        silent.set_nonblocking(true).unwrap();
+        let nameservers = vec![silent.local_addr().unwrap()];
+        let mut sources = Sources::new(&config::Lookup { hosts_file: false, nameservers }).unwrap();
+        let file = "10.0.0.1 Vendor.test other.test # first.test\n10.0.0.2 vendor.test\nfd00::1 six.test\n";
+        sources.hosts.read_hosts_conf(file.as_bytes()).unwrap();
+        for (name, listed) in [("vendor.test", &["10.0.0.1", "10.0.0.2"][..]), ("six.test", &["fd00::1"])] {
+            let listed: Vec<IpAddr> = listed.iter().map(|address| address.parse().unwrap()).collect();
+            assert_eq!(sources.look_up(name).await.unwrap(), listed);
+        }
+        assert!(silent.recv(&mut [0; 512]).is_err(), "no server was asked for either family");
+        assert!(sources.listed("first.test").is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_hosts_file_is_read_only_if_the_config_says_so() {
+        for hosts_file in [false, true] {
+            let sources = Sources::new(&config::Lookup { hosts_file, nameservers: Vec::new() }).unwrap();
+            assert_eq!(!sources.listed("localhost").is_empty(), hosts_file);
+        }
+    }
 }
