@@ -375,6 +375,18 @@ fn send(error: &SendError) -> Problem {
             ConnectError::LookupTimeout => {
                 timeout("dns-timeout", "The upstream's name did not resolve in time.", "dns_timeout")
             }
+            ConnectError::Prohibited(_) => bad_gateway(
+                "address-prohibited",
+                "The upstream's name leads to an address that is not dialled.",
+                "destination_ip_prohibited",
+            ),
+            ConnectError::Loop => Problem {
+                status: StatusCode::LOOP_DETECTED,
+                slug: "proxy-loop",
+                title: "Loop detected",
+                detail: "The upstream's address is that of sidekey itself.",
+                proxy_error: "proxy_loop_detected",
+            },
             ConnectError::Unroutable(_) => {
                 bad_gateway("unroutable", "The upstream's address cannot be reached.", "destination_ip_unroutable")
             }

@@ -154,6 +154,8 @@ pub(crate) struct Upstream {
     pub(crate) origin: Origin,
     /// Further names that mean this upstream, in lower case, without a port.
     pub(crate) hosts: Vec<Box<str>>,
+    /// Whether its name may resolve to loopback and private addresses.
+    pub(crate) allow_private: bool,
     pub(crate) credential: Credential,
     /// Header fields of the caller that never reach this vendor (the preset's list).
     pub(crate) strip: &'static [HeaderName],

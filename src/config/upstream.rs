@@ -9,7 +9,8 @@ use super::read::{At, Place, Table};
 use super::{Pool, Timeouts, Upstream, rules, tls};
 use crate::credential::{self, Credential};
 use crate::policy::Mode;
-use crate::upstream::Origin;
+use crate::upstream::address::Class;
+use crate::upstream::{Host, Origin};
 
 const TIMEOUTS: Timeouts = Timeouts {
     lookup: Duration::from_secs(5),
@@ -56,6 +57,7 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
     });
     let preset = preset.map(|preset| preset.value);
     let origin = read_origin(table, preset);
+    let allow_private = table.boolean("allow_private").is_some_and(|allow| allow.value);
     let credential = read_credential(table, preset);
     let tls = table.optional_section("tls", |table| At { value: tls::read(table), place: table.place.clone() });
     let rules = rules::read(table);
@@ -71,6 +73,7 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
         preset,
         origin,
         hosts: hosts.iter().map(|host| host.value.clone()).collect(),
+        allow_private,
         credential: credential?,
         strip: preset.map_or(&[], |preset| preset.strip),
         rules,
@@ -96,6 +99,13 @@ fn read_origin(table: &mut Table<'_>, preset: Option<&'static Preset>) -> Option
     {
         let fault = Fault::new("an `http://` URL would send the credential in the clear");
         table.refuse(&url.place, fault.hint("use `https://`, or say `allow_plaintext = true`"));
+    }
+    if let Some(url) = &url
+        && let Host::Address(address) = url.value.host()
+        && Class::of(*address).is_never_dialled()
+    {
+        let fault = Fault::new(format!("the address is {}, and never dialled", Class::of(*address)));
+        table.refuse(&url.place, fault.hint("name the vendor's API; no option lets a request go there"));
     }
     let url = url.map(|url| url.value);
     if table.has("url") { url } else { Origin::parse(preset?.origin).ok() }

@@ -25,7 +25,7 @@ pub(crate) use self::visit::Visit;
 use self::worker::{Arrival, Worker};
 use crate::config::{self, Config};
 use crate::upstream::resolve::{self, Lookups};
-use crate::upstream::{TlsSetupError, tls};
+use crate::upstream::{Network, OwnListeners, TlsSetupError, tls};
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -117,8 +117,10 @@ impl Server {
     /// A worker could not be started.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Drained, ServeError> {
         let (resolver, lookups) = resolve::resolver(self.config.server.lookup.clone());
-        let dealer = Dealer::start(&self.config, &self.clients, &resolver)?;
-        drop(resolver);
+        let own = OwnListeners::new(self.listeners.iter().filter_map(|listening| listening.address().tcp()));
+        let network = Network { resolver, own };
+        let dealer = Dealer::start(&self.config, &self.clients, &network)?;
+        drop(network);
         let lookups = spawn_lookups(lookups);
         {
             let mut accepting: FuturesUnordered<_> = self
@@ -172,7 +174,7 @@ impl Dealer {
     fn start(
         config: &Arc<Config>,
         clients: &Arc<[Option<tls::Client>]>,
-        resolver: &resolve::Resolver,
+        network: &Network,
     ) -> Result<Self, ServeError> {
         let hands = (0..config.server.workers.get()).map(|number| {
             let (arrivals, receiver) = mpsc::unbounded_channel();
@@ -180,8 +182,8 @@ impl Dealer {
             let load = Arc::new(AtomicUsize::new(0));
             let runtime = Builder::new_current_thread();
             let (config, clients) = (Arc::clone(config), Arc::clone(clients));
-            let (resolver, worker_load) = (resolver.clone(), Arc::clone(&load));
-            let work = move || run_worker(runtime, &config, &clients, &resolver, worker_load, receiver, finish);
+            let (network, worker_load) = (network.clone(), Arc::clone(&load));
+            let work = move || run_worker(runtime, &config, &clients, &network, worker_load, receiver, finish);
             thread::Builder::new().name(format!("worker-{number}")).spawn(work).map_err(ServeError::Worker)?;
             Ok(Hand { arrivals, load, finished })
         });
@@ -215,13 +217,13 @@ fn run_worker(
     mut runtime: Builder,
     config: &Config,
     clients: &[Option<tls::Client>],
-    resolver: &resolve::Resolver,
+    network: &Network,
     load: Arc<AtomicUsize>,
     arrivals: mpsc::UnboundedReceiver<Arrival>,
     finish: oneshot::Sender<()>,
 ) {
     match runtime.enable_all().build_local(LocalOptions::default()) {
-        Ok(runtime) => runtime.block_on(Worker::new(config, clients, resolver, load).run(arrivals)),
+        Ok(runtime) => runtime.block_on(Worker::new(config, clients, network, load).run(arrivals)),
         Err(error) => tracing::error!(target: "server", %error, "cannot start a worker's runtime"),
     }
     // Nobody waits any more where the drain's time is over.

@@ -19,8 +19,7 @@ use crate::browser::Guard;
 use crate::caller::{Callers, Peer, PeerProcess};
 use crate::config::{self, Config};
 use crate::route::Routes;
-use crate::upstream::resolve::Resolver;
-use crate::upstream::{Upstream, tls};
+use crate::upstream::{Network, Upstream, tls};
 use crate::wire::Tcp;
 
 /// How often pools are looked through.
@@ -82,14 +81,14 @@ impl Worker {
     pub(super) fn new(
         config: &Config,
         clients: &[Option<tls::Client>],
-        resolver: &Resolver,
+        network: &Network,
         load: Arc<AtomicUsize>,
     ) -> Rc<Self> {
         let upstreams: Vec<_> = config
             .upstreams
             .iter()
             .zip(clients)
-            .map(|(upstream, client)| Rc::new(Upstream::new(upstream, client.clone(), resolver.clone())))
+            .map(|(upstream, client)| Rc::new(Upstream::new(upstream, client.clone(), network.clone())))
             .collect();
         Rc::new(Self {
             guard: Guard::new(&config.browser),

@@ -1,4 +1,4 @@
-//! A new connection: name, address, TCP, TLS, each with its own deadline.
+//! A new connection: name, address, TCP, TLS, each with its own deadline. Only addresses that were judged are dialled.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,12 +10,14 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_util::either::Either;
 
+use super::address::{Allowance, Class};
 use super::origin::{Host, Origin};
+use super::own::OwnListeners;
 use super::resolve::{LookupError, Resolver};
 use super::socket::Wire;
 use super::tls;
 pub(crate) use super::tls::TlsSetupError;
-use crate::config::Timeouts;
+use crate::config::{self, Timeouts};
 use crate::wire::Tcp;
 
 /// How long one address has before the next is tried beside it (RFC 8305 5).
@@ -28,6 +30,10 @@ pub(crate) enum ConnectError {
     Lookup(#[from] LookupError),
     #[error("the name look-up took too long")]
     LookupTimeout,
+    #[error("no address of the upstream may be dialled")]
+    Prohibited(#[source] Prohibited),
+    #[error("the upstream is sidekey itself")]
+    Loop,
     #[error("the address cannot be reached")]
     Unroutable(#[source] io::Error),
     #[error("the connection was refused")]
@@ -44,23 +50,41 @@ pub(crate) enum ConnectError {
     TlsTimeout,
 }
 
+/// An address that is not dialled, and why. For the log: the caller learns neither.
+#[derive(Debug, thiserror::Error)]
+#[error("`{address}` is {class}{}", if class.is_never_dialled() { "" } else { ", which only `allow_private` allows" })]
+pub(crate) struct Prohibited {
+    address: IpAddr,
+    class: Class,
+}
+
+/// What all dialers share.
+#[derive(Clone)]
+pub(crate) struct Network {
+    pub(crate) resolver: Resolver,
+    pub(crate) own: OwnListeners,
+}
+
 /// Makes connections to one upstream.
 pub(super) struct Dialer {
     origin: Origin,
+    allowance: Allowance,
     tls: Option<tls::Client>,
-    resolver: Resolver,
+    network: Network,
     timeouts: Timeouts,
 }
 
 impl Dialer {
-    pub(super) fn new(origin: Origin, tls: Option<tls::Client>, resolver: Resolver, timeouts: Timeouts) -> Self {
-        Self { origin, tls, resolver, timeouts }
+    pub(super) fn new(config: &config::Upstream, tls: Option<tls::Client>, network: Network) -> Self {
+        let (origin, timeouts) = (config.origin.clone(), config.timeouts);
+        let allowance = Allowance::new(origin.host(), config.allow_private);
+        Self { origin, allowance, tls, network, timeouts }
     }
 
     /// Dials the upstream. Dropping the future closes whatever had been begun.
     pub(super) async fn dial(&self) -> Result<Wire, ConnectError> {
-        let addresses = self.addresses().await?;
-        let tcp = timeout(self.timeouts.connect, race(&addresses, self.origin.port()))
+        let addresses = self.permitted(self.addresses().await?)?;
+        let tcp = timeout(self.timeouts.connect, race(&addresses))
             .await
             .map_err(|_| ConnectError::ConnectTimeout)?
             .map_err(classify_connect)?;
@@ -84,12 +108,38 @@ impl Dialer {
         match self.origin.host() {
             Host::Address(address) => Ok(vec![*address]),
             Host::Name(name) => {
-                let found = timeout(self.timeouts.lookup, self.resolver.addresses(name))
+                let found = timeout(self.timeouts.lookup, self.network.resolver.addresses(name))
                     .await
                     .map_err(|_| ConnectError::LookupTimeout)??;
                 Ok(interleave(&found))
             }
         }
+    }
+
+    /// Those that may be dialled. None: the caller is not told why each was left out, and the log has one reason.
+    fn permitted(&self, found: Vec<IpAddr>) -> Result<Vec<SocketAddr>, ConnectError> {
+        let mut permitted = Vec::with_capacity(found.len());
+        let mut refusal = None;
+        for address in found.into_iter().map(|address| SocketAddr::new(address, self.origin.port())) {
+            match self.judge(address) {
+                Ok(()) => permitted.push(address),
+                // That it is a loop says more than what kind of address it has.
+                Err(ConnectError::Loop) => refusal = Some(ConnectError::Loop),
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
+        }
+        match refusal {
+            Some(refusal) if permitted.is_empty() => Err(refusal),
+            Some(_) | None => Ok(permitted),
+        }
+    }
+
+    fn judge(&self, address: SocketAddr) -> Result<(), ConnectError> {
+        if self.network.own.would_take(address) {
+            return Err(ConnectError::Loop);
+        }
+        let (address, class) = (address.ip(), Class::of(address.ip()));
+        if self.allowance.covers(class) { Ok(()) } else { Err(ConnectError::Prohibited(Prohibited { address, class })) }
     }
 }
 
@@ -108,13 +158,13 @@ fn interleave(addresses: &[IpAddr]) -> Vec<IpAddr> {
 
 /// Happy eyeballs: the next address is tried when one has failed, or has not answered for a while; the first to
 /// answer wins.
-async fn race(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
+async fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut queue = addresses.iter();
     let mut attempts = FuturesUnordered::new();
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     loop {
         match queue.next() {
-            Some(address) => attempts.push(TcpStream::connect(SocketAddr::new(*address, port))),
+            Some(address) => attempts.push(TcpStream::connect(*address)),
             None if attempts.is_empty() => return Err(failure),
             None => {}
         }

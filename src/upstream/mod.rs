@@ -1,10 +1,12 @@
 //! Stage 7, the vendor's side: [`send()`] takes only what is `Authorized`, and answers with what the vendor said.
 
+pub(crate) mod address;
 mod answer;
 mod body;
 mod connect;
 mod connection;
 mod origin;
+mod own;
 mod pool;
 pub(crate) mod resolve;
 mod send;
@@ -19,10 +21,10 @@ use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
 pub(crate) use self::answer::{BrokenAnswer, StreamedBody};
 pub(crate) use self::body::{CollectError, Exchange, RequestBody};
 use self::connect::Dialer;
-pub(crate) use self::connect::{ConnectError, TlsSetupError};
+pub(crate) use self::connect::{ConnectError, Network, TlsSetupError};
 pub(crate) use self::origin::{Host, Origin};
+pub(crate) use self::own::OwnListeners;
 use self::pool::Pool;
-use self::resolve::Resolver;
 pub(crate) use self::send::{Answer, SendError, send};
 use crate::alias;
 use crate::config::{self, Config};
@@ -45,7 +47,7 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     /// Builds what a worker needs from what the config says.
-    pub(crate) fn new(config: &config::Upstream, tls: Option<tls::Client>, resolver: Resolver) -> Self {
+    pub(crate) fn new(config: &config::Upstream, tls: Option<tls::Client>, network: Network) -> Self {
         let mut managed = vec![AUTHORIZATION, PROXY_AUTHORIZATION];
         managed.extend_from_slice(config.credential.owned_headers());
         managed.extend_from_slice(config.strip);
@@ -57,7 +59,7 @@ impl Upstream {
             rules: config.rules.clone(),
             mode: config.mode,
             timeouts: config.timeouts,
-            dialer: Dialer::new(config.origin.clone(), tls, resolver, config.timeouts),
+            dialer: Dialer::new(config, tls, network),
             pool: Pool::new(config.pool),
         }
     }
@@ -65,7 +67,8 @@ impl Upstream {
     /// The upstreams of `config`, for whoever says what would be sent, and sends nothing: they cannot connect.
     pub(crate) fn offline(config: &Config) -> Vec<Rc<Self>> {
         let (resolver, _) = resolve::resolver(config.server.lookup.clone());
-        config.upstreams.iter().map(|upstream| Rc::new(Self::new(upstream, None, resolver.clone()))).collect()
+        let network = Network { resolver, own: OwnListeners::default() };
+        config.upstreams.iter().map(|upstream| Rc::new(Self::new(upstream, None, network.clone()))).collect()
     }
 
     pub(crate) fn name(&self) -> &str {
