@@ -18,7 +18,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// More threads than any machine that this is meant for has.
 const MAX_WORKERS: usize = 1024;
-const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+/// The listener that there is without any `[listen.*]`.
+pub(super) const DEFAULT_NAME: &str = "local";
+pub(super) const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 pub(super) fn load(path: &Path) -> Result<Config, ConfigError> {
     let refuse = |position, fault| ConfigError::new(path, vec![Problem::new(position, None, fault)]);
@@ -75,6 +77,7 @@ fn read_config(table: &mut Table<'_>) -> Config {
     names::check(reader, &listeners, &upstreams);
     let read: Vec<&str> = upstreams.read.iter().map(|upstream| &*upstream.name).collect();
     let callers = caller::resolve(table, callers, &upstreams.names, &read);
+    listen::check_open(reader, &listeners, !callers.is_empty());
     let upstreams = upstreams.read;
     let position = |name: &str| upstreams.iter().position(|upstream| *upstream.name == *name);
     let mut listeners: Vec<Listener> = listeners
@@ -106,5 +109,10 @@ fn read_server(table: &mut Table<'_>) -> Server {
 }
 
 fn default_listener() -> Listener {
-    Listener { name: "local".into(), address: ListenAddress::Tcp(DEFAULT_ADDRESS), names: Vec::new(), upstream: None }
+    Listener {
+        name: DEFAULT_NAME.into(),
+        address: ListenAddress::Tcp(DEFAULT_ADDRESS),
+        names: Vec::new(),
+        upstream: None,
+    }
 }

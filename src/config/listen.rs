@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::error::Fault;
 use super::names::HostName;
-use super::read::{At, Table};
+use super::read::{At, Reader, Table};
 use super::{ListenAddress, Listener, names};
 use crate::upstream::Host;
 
@@ -19,9 +19,18 @@ pub(super) struct ListenerFile<'a> {
     pub(super) address: Option<At<ListenAddress>>,
     pub(super) names: Vec<HostName>,
     pub(super) upstream: Option<At<&'a str>>,
+    dangerously_open: bool,
 }
 
 impl ListenerFile<'_> {
+    /// The address, if it could be read and is one of TCP.
+    pub(super) fn tcp(&self) -> Option<SocketAddr> {
+        match self.address.as_ref()?.value {
+            ListenAddress::Tcp(address) => Some(address),
+            ListenAddress::Unix { .. } => None,
+        }
+    }
+
     /// The listener, which serves the upstream at `upstream` alone, if it names one.
     pub(super) fn into_listener(self, upstream: Option<usize>) -> Option<Listener> {
         let Self { name, address, names, .. } = self;
@@ -34,11 +43,26 @@ pub(super) fn read_all<'a>(table: &mut Table<'a>) -> Vec<ListenerFile<'a>> {
     table.each(read)
 }
 
+/// Refuses a listener that other machines may reach while nobody is asked who they are: whoever connects spends the
+/// credentials. Fails closed: an address that is not surely loopback counts as reachable.
+pub(super) fn check_open(reader: &Reader<'_>, listeners: &[ListenerFile<'_>], has_callers: bool) {
+    for written in listeners.iter().filter(|written| !has_callers && !written.dangerously_open) {
+        if let (Some(At { place, .. }), Some(address)) = (&written.address, written.tcp())
+            && !address.ip().to_canonical().is_loopback()
+        {
+            let fault = Fault::new("other machines may reach this address, and nobody is asked who they are");
+            let hint = "name callers in `[caller.NAME]`, bind to loopback or `unix:`, or say `dangerously_open = true`";
+            reader.refuse(place, fault.hint(hint));
+        }
+    }
+}
+
 fn read<'a>(name: &At<&'a str>, table: &mut Table<'a>) -> Option<ListenerFile<'a>> {
     names::check_label(table, name);
     let mode = table.parsed("mode", "a mode in quotes, such as `\"0660\"`", parse_mode);
     let names = names::read_hosts(table, "names");
     let upstream = table.text("upstream", "the name of an upstream");
+    let dangerously_open = table.boolean("dangerously_open").is_some_and(|open| open.value);
     let mut address = read_address(table);
     match (address.as_mut().map(|address| &mut address.value), mode) {
         (Some(ListenAddress::Unix { mode, .. }), Some(written)) => *mode = written.value,
@@ -47,7 +71,7 @@ fn read<'a>(name: &At<&'a str>, table: &mut Table<'a>) -> Option<ListenerFile<'a
         }
         (None, _) | (_, None) => {}
     }
-    Some(ListenerFile { name: name.value, address, names, upstream })
+    Some(ListenerFile { name: name.value, address, names, upstream, dangerously_open })
 }
 
 fn read_address(table: &mut Table<'_>) -> Option<At<ListenAddress>> {

@@ -1,10 +1,12 @@
 //! Names: what they are made of, and that each means one thing.
 
+use std::net::SocketAddr;
+
 use super::error::Fault;
 use super::listen::ListenerFile;
 use super::read::{At, Place, Reader, Table};
 use super::upstream::UpstreamsFile;
-use super::{ListenAddress, Upstream};
+use super::{ListenAddress, Upstream, file};
 use crate::upstream::Host;
 
 /// A host name that means an upstream, or a listener itself.
@@ -54,13 +56,12 @@ pub(super) fn check(reader: &Reader<'_>, listeners: &[ListenerFile<'_>], upstrea
 
 /// Refuses an upstream that is sidekey itself, as far as the addresses tell: each request would make another.
 fn check_loops(reader: &Reader<'_>, listeners: &[ListenerFile<'_>], upstreams: &UpstreamsFile<'_>) {
-    let addresses = || listeners.iter().filter_map(|written| Some((written.name, &written.address.as_ref()?.value)));
+    let mut own: Vec<(&str, SocketAddr)> = listeners.iter().filter_map(|own| Some((own.name, own.tcp()?))).collect();
+    if listeners.is_empty() {
+        own.push((file::DEFAULT_NAME, file::DEFAULT_ADDRESS));
+    }
     for (upstream, place) in upstreams.read.iter().zip(&upstreams.places) {
-        let is_listener = |(_, address): &(&str, &ListenAddress)| match address {
-            ListenAddress::Tcp(address) => upstream.origin.is_at(*address),
-            ListenAddress::Unix { .. } => false,
-        };
-        if let Some((listener, _)) = addresses().find(is_listener) {
+        if let Some((listener, _)) = own.iter().find(|(_, address)| upstream.origin.is_at(*address)) {
             let fault = Fault::new(format!("the URL leads to `listen.{listener}`: sidekey would call itself"));
             reader.refuse(place, fault.hint("`url` is where the vendor is, not where the app sends its requests"));
         }

@@ -1,5 +1,7 @@
 //! The config as a whole: what is right, everything that is wrong, and that no message holds a value.
 
+mod reach;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -173,8 +175,9 @@ fn an_upstream_that_is_sidekey_itself_is_refused() {
         ("0.0.0.0:8081", "https://x.localhost:8081"),
         ("[::1]:8081", "http://[::1]:8081"),
     ] {
-        let text =
-            format!("[listen.a]\naddress = '{address}'\n[upstream.b]\nurl = '{url}'\nauth.bearer.token = 'env:KEY'\n");
+        let text = format!(
+            "[listen.a]\naddress = '{address}'\ndangerously_open = true\n[upstream.b]\nurl = '{url}'\nauth.bearer.token = 'env:KEY'\n"
+        );
         let told = refuse(&text);
         assert!(told.contains("the URL leads to `listen.a`: sidekey would call itself"), "{told}");
         accept(&text.replace(&format!("url = '{url}'"), "url = 'http://127.0.0.1:8082'"));

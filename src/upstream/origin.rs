@@ -99,7 +99,10 @@ impl Origin {
     /// Whether a listener at `address` is what would be dialled, as far as that can be told without a look-up.
     pub(crate) fn is_at(&self, address: SocketAddr) -> bool {
         let is_host = match &self.host {
-            Host::Address(host) => *host == address.ip() || (host.is_loopback() && address.ip().is_unspecified()),
+            Host::Address(host) => {
+                let (host, own) = (host.to_canonical(), address.ip().to_canonical());
+                host == own || (host.is_loopback() && own.is_unspecified())
+            }
             Host::Name(_) => self.host.is_loopback() && (address.ip().is_loopback() || address.ip().is_unspecified()),
         };
         is_host && self.port == address.port()
