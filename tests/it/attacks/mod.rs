@@ -9,10 +9,14 @@ mod credential_alias;
 mod credential_in_trailers;
 mod duplicate_authorization;
 mod max_forwards;
+mod metadata_addresses;
 mod obs_fold;
+mod open_listener;
 mod path_escape;
 #[cfg(target_os = "linux")]
 mod process_memory_and_programs;
+mod proxy_loop;
+mod redirect_to_other_origin;
 mod request_smuggling;
 mod response_splitting;
 mod rules;

@@ -4,6 +4,7 @@
 mod authority;
 mod caller;
 mod canary;
+mod dns;
 mod message;
 mod origin;
 mod process;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 pub(crate) use self::authority::{Authority, Identity};
 pub(crate) use self::caller::Caller;
 pub(crate) use self::canary::{LITERAL, QUERY};
+pub(crate) use self::dns::NameServer;
 pub(crate) use self::message::Response;
 pub(crate) use self::origin::{Conversation, OK, Origin};
 pub(crate) use self::process::{Ended, check_with, command, command_within};
