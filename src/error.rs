@@ -15,6 +15,7 @@ use crate::credential::{AuthorizeError, PlaceError};
 use crate::max_forwards::MaxForwardsError;
 use crate::policy::PolicyError;
 use crate::route::RouteError;
+use crate::scrub::ScrubError;
 use crate::upstream::{CollectError, ConnectError, SendError};
 use crate::wire::Malformed;
 
@@ -39,6 +40,8 @@ pub(crate) enum ProxyError {
     Authorize(#[from] AuthorizeError),
     #[error(transparent)]
     Send(#[from] SendError),
+    #[error(transparent)]
+    Scrub(#[from] ScrubError),
 }
 
 /// What the caller is told (RFC 9457, RFC 9209): fixed texts, none of which depends on the request.
@@ -128,6 +131,7 @@ impl ProxyError {
             Self::Authorize(AuthorizeError::Body(error)) => body(error),
             Self::Authorize(AuthorizeError::Place(error)) | Self::Send(SendError::Sign(error)) => place(*error),
             Self::Send(error) => send(error),
+            Self::Scrub(error) => scrub(*error),
         }
     }
 }
@@ -432,5 +436,22 @@ fn send(error: &SendError) -> Problem {
         SendError::Malformed(_) | SendError::UnaskedUpgrade => {
             bad_gateway("response-malformed", "The upstream's answer is not well-formed HTTP.", "http_protocol_error")
         }
+    }
+}
+
+fn scrub(error: ScrubError) -> Problem {
+    Problem {
+        status: StatusCode::BAD_GATEWAY,
+        slug: "response-not-scrubbable",
+        title: "Bad gateway",
+        detail: match error {
+            ScrubError::ContentCoding => {
+                "The upstream's answer is compressed, so that no credential could be seen in it."
+            }
+            ScrubError::Partial => {
+                "The upstream's answer is a part of something, which could begin within a credential."
+            }
+        },
+        proxy_error: "http_response_content_coding",
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::alias;
 use crate::policy::Grant;
 use crate::route::{Spoken, Target};
+use crate::scrub;
 use crate::upstream::{Exchange, RequestBody, Upstream};
 
 /// A request that may cross, and has no credential yet. Always boxed, as every stage from here on hands it to the next.
@@ -53,6 +54,9 @@ pub(crate) fn readdress(head: &mut request::Parts, Target { upstream, path, .. }
     let wants_trailers = names_token(&head.headers, &TE, "trailers");
     remove(&mut head.headers, upstream.managed(), is_hop_or_origin);
     head.headers.insert(HOST, upstream.origin().host_header().clone());
+    if upstream.scrubs_body() {
+        scrub::ask_for_identity(&mut head.headers);
+    }
     if wants_trailers {
         head.headers.insert(TE, HeaderValue::from_static("trailers"));
         head.headers.insert(CONNECTION, HeaderValue::from_static("TE"));

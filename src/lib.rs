@@ -17,6 +17,7 @@
 //! | `headers` | what may cross? | `Outgoing` |
 //! | `credential` | how does the credential go on? | [`Authorized`] |
 //! | `upstream` | what does the vendor say? | `Answer` |
+//! | `headers`, `scrub` | what of it may the caller see? | the answer |
 //!
 //! The types hold the order: a [`Grant`] has one maker and is used up by placing the credential, and nothing but what
 //! is [`Authorized`] can be sent.
@@ -38,6 +39,7 @@ mod policy;
 mod proxy;
 mod route;
 pub mod sandbox;
+mod scrub;
 mod secret;
 mod server;
 pub mod telemetry;

@@ -12,7 +12,7 @@ use crate::browser::Page;
 use crate::error::ProxyError;
 use crate::server::Visit;
 use crate::telemetry::access::AccessRecord;
-use crate::{browser, credential, headers, max_forwards, policy, upstream};
+use crate::{browser, credential, headers, max_forwards, policy, scrub, upstream};
 
 /// Answers a request. Never fails: what goes wrong is an answer, too.
 ///
@@ -70,5 +70,6 @@ async fn forward(
     if page.is_some() {
         browser::forget_vendors_cors(&mut answer.head.headers);
     }
+    scrub::clean(&mut answer)?;
     Ok(Reply::Upstream(answer))
 }

@@ -162,6 +162,7 @@ pub(crate) struct Upstream {
     pub(crate) rules: Rules,
     /// What becomes of a request that the rules refuse.
     pub(crate) mode: Mode,
+    pub(crate) scrub: Scrub,
     pub(crate) tls: Tls,
     pub(crate) timeouts: Timeouts,
     pub(crate) pool: Pool,
@@ -175,6 +176,16 @@ pub(crate) struct Caller {
     pub(crate) gid: Option<u32>,
     /// What it may use (indexes into [`Config::upstreams`]), and the rules for it there.
     pub(crate) upstreams: Vec<(usize, Rules)>,
+}
+
+/// `scrub`: where in an answer the credential is looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Scrub {
+    /// In its header and its trailers.
+    #[default]
+    Headers,
+    /// In its body, too.
+    Body,
 }
 
 /// `tls = { … }`. There is no way to switch verification off.

@@ -9,11 +9,11 @@ use std::time::Duration;
 use rcgen::{CertifiedKey, KeyPair};
 
 use super::file::parse_with;
-use super::{Config, ConfigError, ListenAddress};
+use super::{Config, ConfigError, ListenAddress, Scrub};
 use crate::policy::Mode;
 use crate::secret::source::Source;
 
-const KEY: [(&str, &[u8]); 1] = [("env:KEY", b"k3y")];
+const KEY: [(&str, &[u8]); 1] = [("env:KEY", b"k3y-k3y")];
 /// An upstream with which nothing is wrong.
 const GOOD: &str = "[upstream.good]\nurl = 'https://good.test'\nauth.bearer.token = 'env:KEY'\n";
 
@@ -67,7 +67,23 @@ fn the_least_config_has_every_default() {
     assert_eq!((upstream.pool.idle.as_secs(), upstream.pool.max_idle), (50, 256));
     assert!(upstream.tls.extra_roots.is_empty() && upstream.tls.server_name.is_none() && upstream.tls.client.is_none());
     assert!(config.browser.allow_origins.is_empty());
+    assert_eq!(upstream.scrub, Scrub::Headers);
     assert!(config.warnings().is_empty());
+}
+
+#[test]
+fn a_secret_too_short_to_be_scrubbed_is_warned_of() {
+    let warning = "`upstream.good`: a secret of fewer than 6 bytes is not looked for in answers by itself";
+    let config = parse(&format!("{GOOD}scrub = 'body'"), &[("env:KEY", b"5byte")]).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((config.warnings(), config.upstreams[0].scrub), (&[warning.to_owned()][..], Scrub::Body));
+    let config = parse(GOOD, &[("env:KEY", b"6bytes")]).unwrap_or_else(|error| panic!("{error}"));
+    assert!(config.warnings().is_empty());
+}
+
+#[test]
+fn what_is_scrubbed_is_one_of_two_words() {
+    let refusal = refuse(&format!("{GOOD}scrub = 'bodies'"));
+    assert!(refusal.contains("upstream.good.scrub: expected one of `headers`, `body`"), "{refusal}");
 }
 
 #[test]
@@ -523,7 +539,7 @@ fn files_are_relative_to_the_config_and_open_ones_are_warned_of() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let (config, secret) = (folder.path().join("sidekey.toml"), folder.path().join("key"));
-    std::fs::write(&secret, "k3y\n").unwrap();
+    std::fs::write(&secret, "k3y-k3y\n").unwrap();
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
     std::fs::write(&config, GOOD.replace("env:KEY", "file:key")).unwrap();
     let config = Config::load(&config).unwrap_or_else(|error| panic!("{error}"));

@@ -6,7 +6,7 @@ use super::error::{Fault, list};
 use super::names::{self, HostName};
 use super::preset::{self, Preset};
 use super::read::{At, Place, Table};
-use super::{Pool, Timeouts, Upstream, rules, tls};
+use super::{Pool, Scrub, Timeouts, Upstream, rules, tls};
 use crate::credential::{self, Credential};
 use crate::policy::Mode;
 use crate::upstream::address::Class;
@@ -22,6 +22,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 /// The idle time is below the minute that many servers and load balancers keep a connection.
 const POOL: Pool = Pool { idle: Duration::from_secs(50), max_idle: 256 };
 const MAX_IDLE: usize = 65_536;
+const SCRUB: [(&str, Scrub); 2] = [("headers", Scrub::Headers), ("body", Scrub::Body)];
 
 /// All upstreams of a file.
 pub(super) struct UpstreamsFile<'a> {
@@ -59,6 +60,10 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
     let origin = read_origin(table, preset);
     let allow_private = table.boolean("allow_private").is_some_and(|allow| allow.value);
     let credential = read_credential(table, preset);
+    if credential.as_ref().is_some_and(|credential| credential.forms().leaves_out()) {
+        table.warn("a secret of fewer than 6 bytes is not looked for in answers by itself");
+    }
+    let scrub = table.one_of("scrub", &SCRUB).unwrap_or_default();
     let tls = table.optional_section("tls", |table| At { value: tls::read(table), place: table.place.clone() });
     let rules = rules::read(table);
     let mode = table.one_of("mode", &[("enforce", Mode::Enforce), ("report", Mode::Report)]).unwrap_or(Mode::Enforce);
@@ -78,6 +83,7 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
         strip: preset.map_or(&[], |preset| preset.strip),
         rules,
         mode,
+        scrub,
         tls: tls.map(|tls| tls.value).unwrap_or_default(),
         timeouts,
         pool,

@@ -24,7 +24,8 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
     if header_is_wrong {
         return None;
     }
-    StaticField::new(header, prefix, key.value.expose())
+    let field = StaticField::new(header, prefix, key.value.expose())?;
+    Some(field.echoed_as(|forms| forms.secret(key.value.expose())))
 }
 
 pub(super) fn offered(placed: &Placed, headers: &HeaderMap, take: impl FnMut(&[u8])) {

@@ -11,6 +11,7 @@ use super::PlaceError;
 use crate::headers::Outgoing;
 use crate::policy::Grant;
 use crate::route::{Spoken, Target};
+use crate::scrub::{Forms, Scrubber};
 use crate::upstream::{CollectError, Exchange, RequestBody, Upstream};
 
 /// A request with its credential on, which is all that can be sent. Only its credential can be renewed.
@@ -41,6 +42,8 @@ use crate::upstream::{CollectError, Exchange, RequestBody, Upstream};
 pub struct Authorized {
     target: Target,
     outgoing: Box<Outgoing>,
+    /// What of the credential is in this request alone.
+    fresh: Forms,
 }
 
 impl Authorized {
@@ -52,6 +55,12 @@ impl Authorized {
     /// How the caller named whom it is for.
     pub(crate) fn into_spoken(self) -> Spoken {
         self.target.spoken
+    }
+
+    /// What its answer is cleaned with.
+    pub(crate) fn scrubber(&self) -> Rc<Scrubber> {
+        let scrubber = self.target.upstream.scrubber();
+        if self.fresh.is_empty() { Rc::clone(scrubber) } else { Rc::new(scrubber.with(&self.fresh)) }
     }
 
     /// The account of its body.
@@ -99,7 +108,10 @@ impl Authorized {
     /// Places the credential afresh: what dates a request must not be older than the request.
     pub(crate) fn renew(&mut self) -> Result<(), PlaceError> {
         let Outgoing { head, body, .. } = &mut *self.outgoing;
-        self.target.upstream.credential().place(head, body.held(), SystemTime::now())
+        let credential = self.target.upstream.credential();
+        credential.place(head, body.held(), SystemTime::now())?;
+        self.fresh = credential.fresh_forms(head);
+        Ok(())
     }
 }
 
@@ -116,7 +128,7 @@ pub(crate) enum AuthorizeError {
 ///
 /// Dropping the future drops the request.
 pub(crate) async fn authorize(grant: Grant, outgoing: Box<Outgoing>) -> Result<Authorized, AuthorizeError> {
-    let mut authorized = Authorized { target: grant.into_target(), outgoing };
+    let mut authorized = Authorized { target: grant.into_target(), outgoing, fresh: Forms::none() };
     if let Some(limit) = authorized.upstream().credential().signs_body() {
         let idle = authorized.upstream().timeouts().idle;
         Box::pin(hold_body(&mut authorized.outgoing, limit, idle)).await?;

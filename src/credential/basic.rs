@@ -42,7 +42,8 @@ fn encode(username: &Secret, password: &Secret) -> Option<Placed> {
     pair.extend_from_slice(password);
     let mut encoded = Zeroizing::new(vec![0; base64::encoded_len(pair.len(), true)?]);
     let length = STANDARD.encode_slice(&*pair, &mut encoded).ok()?;
-    StaticField::new(header::AUTHORIZATION, PREFIX, encoded.get(..length)?)
+    let field = StaticField::new(header::AUTHORIZATION, PREFIX, encoded.get(..length)?)?;
+    Some(field.echoed_as(|forms| forms.username(username).secret(password).pair(username, password)))
 }
 
 #[cfg(test)]

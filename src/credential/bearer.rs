@@ -13,7 +13,8 @@ pub(super) type Placed = StaticField;
 
 pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
     let token = read_token(table, "token", PREFIX)?;
-    StaticField::new(header::AUTHORIZATION, PREFIX, token.value.expose())
+    let field = StaticField::new(header::AUTHORIZATION, PREFIX, token.value.expose())?;
+    Some(field.echoed_as(|forms| forms.secret(token.value.expose())))
 }
 
 pub(super) fn offered(placed: &Placed, headers: &HeaderMap, take: impl FnMut(&[u8])) {

@@ -7,13 +7,15 @@ use zeroize::Zeroizing;
 
 use super::{PlaceError, offer};
 use crate::Secret;
+use crate::scrub::Forms;
 
-/// Name and value, made once.
+/// Name and value, made once, and how they could come back.
 pub(crate) struct StaticField {
     name: HeaderName,
     value: HeaderValue,
     /// So many bytes of the value go before the key.
     prefix: usize,
+    forms: Forms,
 }
 
 impl StaticField {
@@ -23,12 +25,18 @@ impl StaticField {
         let mut value = Zeroizing::new(Vec::with_capacity(prefix.len() + key.len()));
         value.extend_from_slice(prefix.as_bytes());
         value.extend_from_slice(key);
-        Some(Self { name, value: Secret::header_value(value)?, prefix: prefix.len() })
+        let forms = Forms::none().value(&value);
+        Some(Self { name, value: Secret::header_value(value)?, prefix: prefix.len(), forms })
     }
 
     /// What the caller put where the key would stand.
     pub(super) fn offered<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
         offer::after(headers, &self.name, self.value.as_bytes().get(..self.prefix).unwrap_or_default())
+    }
+
+    /// Adds to the forms in which it could be echoed, of which the whole value is one.
+    pub(super) fn echoed_as(self, add: impl FnOnce(Forms) -> Forms) -> Self {
+        Self { forms: add(self.forms), ..self }
     }
 
     pub(super) fn owned_headers(&self) -> &[HeaderName] {
@@ -45,11 +53,20 @@ impl StaticField {
         Ok(())
     }
 
+    pub(super) fn forms(&self) -> &Forms {
+        &self.forms
+    }
+
+    pub(super) fn fresh_forms(&self, _: &request::Parts) -> Forms {
+        Forms::none()
+    }
+
     /// A copy with its own memory.
     pub(super) fn replica(&self) -> Self {
         let copy = Secret::header_value(Zeroizing::new(self.value.as_bytes().to_vec()));
         // The copies are as legal as their originals; were they not, sharing would serve.
         let name = HeaderName::from_bytes(self.name.as_str().as_bytes()).unwrap_or_else(|_| self.name.clone());
-        Self { name, value: copy.unwrap_or_else(|| self.value.clone()), prefix: self.prefix }
+        let value = copy.unwrap_or_else(|| self.value.clone());
+        Self { name, value, prefix: self.prefix, forms: self.forms.replica() }
     }
 }

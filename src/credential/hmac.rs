@@ -22,6 +22,7 @@ use super::{PlaceError, offer, without_prefix};
 use crate::Secret;
 use crate::config::error::Fault;
 use crate::config::read::Table;
+use crate::scrub::Forms;
 
 const PREFIX: &str = "hmac ";
 const MAX_SIGNED_BODY: u64 = 10 * 1024 * 1024;
@@ -52,7 +53,8 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
         return None;
     }
     let opening = opening(&username.value, algorithm);
-    Some(Hmac { key: Box::new(Key::new(algorithm, &secret.value)?), opening, names: names?, max_signed_body })
+    let forms = Forms::none().username(username.value.expose()).secret(secret.value.expose());
+    Some(Hmac { key: Box::new(Key::new(algorithm, &secret.value)?), opening, names: names?, max_signed_body, forms })
 }
 
 /// A signature cannot be checked without the vendor's secret: of an SDK's own, the user name is the token.
@@ -67,6 +69,7 @@ pub(crate) struct Hmac {
     opening: Zeroizing<Vec<u8>>,
     names: Box<[SignedName]>,
     max_signed_body: u64,
+    forms: Forms,
 }
 
 impl Hmac {
@@ -149,12 +152,24 @@ impl Hmac {
         self.opening.len() + names + "\", signature=\"\"".len() + Key::MAX_SIGNATURE
     }
 
+    pub(super) fn forms(&self) -> &Forms {
+        &self.forms
+    }
+
+    /// The whole value, and the signature by itself, with which the same request could be sent again.
+    pub(super) fn fresh_forms(&self, head: &request::Parts) -> Forms {
+        let Some(value) = head.headers.get(header::AUTHORIZATION) else { return Forms::none() };
+        let signature = value.as_bytes().rsplit(|&byte| byte == b'"').nth(1).unwrap_or_default();
+        Forms::none().value(value.as_bytes()).base64(signature)
+    }
+
     pub(super) fn replica(&self) -> Self {
         Self {
             key: self.key.clone(),
             opening: self.opening.clone(),
             names: self.names.clone(),
             max_signed_body: self.max_signed_body,
+            forms: self.forms.replica(),
         }
     }
 }

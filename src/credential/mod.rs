@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderName, header, request};
 use crate::Secret;
 use crate::config::error::Fault;
 use crate::config::read::{At, Table};
+use crate::scrub::Forms;
 
 /// Why a request cannot have this credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +92,20 @@ macro_rules! schemes {
             ) -> Result<(), PlaceError> {
                 match self {
                     $(Self::$Scheme(placed) => placed.place(head, body, now),)+
+                }
+            }
+
+            /// The forms in which an upstream could echo it, whatever the request.
+            pub(crate) fn forms(&self) -> &Forms {
+                match self {
+                    $(Self::$Scheme(placed) => placed.forms(),)+
+                }
+            }
+
+            /// Those that are of the request on which it was placed, and of no other.
+            fn fresh_forms(&self, head: &request::Parts) -> Forms {
+                match self {
+                    $(Self::$Scheme(placed) => placed.fresh_forms(head),)+
                 }
             }
 

@@ -7,6 +7,7 @@ mod matching;
 mod path;
 mod requests;
 mod rules;
+mod scrubber;
 mod tokens;
 
 pub use self::canonical::canonical;
@@ -15,6 +16,7 @@ pub use self::headers::headers;
 pub use self::matching::matching;
 pub use self::requests::requests;
 pub use self::rules::rules;
+pub use self::scrubber::scrubber;
 pub use self::tokens::tokens;
 
 /// The corpus of a target, which has at least so many seeds.

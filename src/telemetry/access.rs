@@ -22,6 +22,7 @@ pub(crate) struct AccessRecord {
     answer: Answered,
     sent: u64,
     received: u64,
+    scrubbed: u64,
     finished: bool,
 }
 
@@ -54,6 +55,7 @@ impl AccessRecord {
             answer: Answered::Upstream,
             sent: 0,
             received: 0,
+            scrubbed: 0,
             finished: false,
         }
     }
@@ -93,6 +95,11 @@ impl AccessRecord {
         self.received += bytes as u64;
     }
 
+    /// The credential was found in the answer, and taken out, so many times.
+    pub(crate) fn scrubbed(&mut self, times: u64) {
+        self.scrubbed = times;
+    }
+
     /// The answer's body has come to its end.
     pub(crate) fn finish(&mut self) {
         self.finished = true;
@@ -111,8 +118,14 @@ impl Drop for AccessRecord {
         // Nobody waited for the end: the caller went away, or the upstream's body broke off.
         let cut = (!self.finished).then_some(true);
         match &self.answer {
-            Answered::Upstream => tracing::info!(
+            Answered::Upstream if self.scrubbed == 0 => tracing::info!(
                 target: "access", status, method, path, upstream, caller, duration_us, sent, received, cut, would_refuse
+            ),
+            // A vendor that echoes credentials is news.
+            Answered::Upstream => tracing::warn!(
+                target: "access",
+                status, method, path, upstream, caller, duration_us, sent, received, cut, would_refuse,
+                scrubbed = self.scrubbed
             ),
             Answered::Sidekey { request_id, error } => {
                 let (request_id, error) = (&**request_id, &**error);

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -13,6 +14,7 @@ use super::Upstream;
 use super::body::{Exchange, Upload};
 use super::connection::Connection;
 use crate::headers;
+use crate::scrub::{BodyScrubber, Scrubber};
 
 /// The upstream's body broke off: the caller's message is cut, too.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,17 @@ pub(crate) struct StreamedBody {
     lease: Option<Lease>,
     exchange: Rc<Exchange>,
     idle_limit: Duration,
+    scrubber: Rc<Scrubber>,
+    scrubbing: Option<Box<Scrubbing>>,
+    /// How often the credential was found in what is not the body.
+    found: u64,
+}
+
+/// What a body that is cleaned as it passes has beyond one that is not.
+struct Scrubbing {
+    body: BodyScrubber,
+    /// To be sent after what was held back.
+    trailers: Option<HeaderMap>,
 }
 
 /// A connection that is out of its pool.
@@ -53,10 +66,10 @@ impl Lease {
 }
 
 impl StreamedBody {
-    pub(super) fn new(incoming: Incoming, lease: Lease) -> Self {
+    pub(super) fn new(incoming: Incoming, lease: Lease, scrubber: Rc<Scrubber>) -> Self {
         let exchange = Rc::clone(&lease.exchange);
         let idle_limit = lease.upstream.timeouts().idle;
-        let mut body = Self { incoming, lease: Some(lease), exchange, idle_limit };
+        let mut body = Self { incoming, lease: Some(lease), exchange, idle_limit, scrubber, scrubbing: None, found: 0 };
         body.note_end();
         body
     }
@@ -71,6 +84,25 @@ impl StreamedBody {
         self.idle_limit
     }
 
+    pub(crate) fn scrubber(&self) -> &Rc<Scrubber> {
+        &self.scrubber
+    }
+
+    /// From now on the body is cleaned, too: its length is not known any more.
+    pub(crate) fn scrub(&mut self) {
+        let body = BodyScrubber::new(Rc::clone(&self.scrubber));
+        self.scrubbing = Some(Box::new(Scrubbing { body, trailers: None }));
+    }
+
+    pub(crate) fn note_scrubbed(&mut self, found: u64) {
+        self.found += found;
+    }
+
+    /// How often the credential was found in the answer.
+    pub(crate) fn scrubbed(&self) -> u64 {
+        self.found + self.scrubbing.as_ref().map_or(0, |scrubbing| scrubbing.body.found())
+    }
+
     fn note_end(&mut self) {
         if self.incoming.is_end_stream()
             && let Some(lease) = self.lease.take()
@@ -80,18 +112,14 @@ impl StreamedBody {
     }
 }
 
-impl Body for StreamedBody {
-    type Data = Bytes;
-    type Error = BrokenAnswer;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+impl StreamedBody {
+    /// The next of the upstream's frames, without the credential in its trailers.
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenAnswer>>> {
         match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
             Some(Ok(mut frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::clean_answer_trailers(trailers);
+                    self.found += self.scrubber.clean_fields(trailers);
                 }
                 self.note_end();
                 Poll::Ready(Some(Ok(frame)))
@@ -108,12 +136,67 @@ impl Body for StreamedBody {
             }
         }
     }
+}
+
+impl Body for StreamedBody {
+    type Data = Bytes;
+    type Error = BrokenAnswer;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let Some(mut scrubbing) = self.scrubbing.take() else { return self.poll_upstream(cx) };
+        let polled = scrubbing.poll(&mut self, cx);
+        self.scrubbing = Some(scrubbing);
+        polled
+    }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.incoming.is_end_stream() && self.scrubbing.as_ref().is_none_or(|scrubbing| scrubbing.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        if self.scrubbing.is_some() { SizeHint::default() } else { self.incoming.size_hint() }
+    }
+}
+
+impl Scrubbing {
+    /// The next frame that can go on. A piece of which all is held back makes none: the next is asked for, so that the
+    /// upstream is read no faster than the caller reads.
+    ///
+    /// What is held back when the upstream breaks off is dropped: the caller's message is cut anyway.
+    fn poll(
+        &mut self,
+        upstream: &mut StreamedBody,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenAnswer>>> {
+        if let Some(trailers) = self.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        loop {
+            let clean = match ready!(upstream.poll_upstream(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(piece) => self.body.push(piece, upstream.incoming.is_end_stream()),
+                    Err(other) => {
+                        self.trailers = other.into_trailers().ok();
+                        self.body.finish()
+                    }
+                },
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None if self.body.holds_back() => self.body.finish(),
+                None => return Poll::Ready(None),
+            };
+            if !clean.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(clean))));
+            }
+            if let Some(trailers) = self.trailers.take() {
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.body.holds_back() && self.trailers.is_none()
     }
 }

@@ -31,6 +31,7 @@ use crate::config::{self, Config};
 use crate::credential::Credential;
 use crate::policy::Mode;
 use crate::policy::rules::Rules;
+use crate::scrub::Scrubber;
 
 /// One vendor's API, as one worker sees it: nothing in it is shared with another worker or another upstream.
 pub(crate) struct Upstream {
@@ -40,6 +41,8 @@ pub(crate) struct Upstream {
     managed: Box<[HeaderName]>,
     rules: Rules,
     mode: Mode,
+    scrubber: Rc<Scrubber>,
+    scrubs_body: bool,
     timeouts: config::Timeouts,
     dialer: Dialer,
     pool: Pool,
@@ -58,6 +61,8 @@ impl Upstream {
             managed: managed.iter().map(alias::fold).collect(),
             rules: config.rules.clone(),
             mode: config.mode,
+            scrubber: Rc::new(Scrubber::new(&config.name, config.credential.forms())),
+            scrubs_body: config.scrub == config::Scrub::Body,
             timeouts: config.timeouts,
             dialer: Dialer::new(config, tls, network),
             pool: Pool::new(config.pool),
@@ -96,6 +101,16 @@ impl Upstream {
     /// What becomes of a request that rules refuse.
     pub(crate) fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Finds the credential in answers, in any form that does not depend on the request.
+    pub(crate) fn scrubber(&self) -> &Rc<Scrubber> {
+        &self.scrubber
+    }
+
+    /// Whether the credential is taken out of bodies, too.
+    pub(crate) fn scrubs_body(&self) -> bool {
+        self.scrubs_body
     }
 
     pub(crate) fn timeouts(&self) -> &config::Timeouts {

@@ -150,7 +150,7 @@ fn answer(
     }
     let (head, incoming) = response.into_parts();
     let lease = Lease::new(Rc::clone(authorized.upstream()), connection, Rc::clone(authorized.exchange()));
-    Ok((head, StreamedBody::new(incoming, lease)))
+    Ok((head, StreamedBody::new(incoming, lease, authorized.scrubber())))
 }
 
 fn classify(error: hyper::Error, exchange: &Exchange) -> SendError {

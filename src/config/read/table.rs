@@ -35,6 +35,11 @@ impl<'a> Table<'a> {
         self.reader.refuse(place, fault);
     }
 
+    /// Says what is allowed in this table, but should not stay so.
+    pub(crate) fn warn(&self, warning: &str) {
+        self.reader.warn(format!("`{}`: {warning}", self.place.key));
+    }
+
     /// Notes that a key is not one that can be here.
     pub(crate) fn refuse_key(&self, place: &Place, fault: Fault) {
         self.reader.note(Some(place.clone()), fault, true);
