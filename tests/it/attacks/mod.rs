@@ -8,6 +8,7 @@ mod crash_and_log_output;
 mod credential_alias;
 mod credential_in_trailers;
 mod duplicate_authorization;
+mod echoed_credential;
 mod max_forwards;
 mod metadata_addresses;
 mod obs_fold;
