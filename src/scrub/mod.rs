@@ -6,6 +6,8 @@
 mod body;
 mod escape;
 mod fields;
+mod filter;
+mod follow;
 mod forms;
 pub(crate) mod naive;
 mod search;
