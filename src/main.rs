@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             .and_then(|config| check::check(&config, &mut stdout()).map_err(|error| Failure::of_check(&error))),
         Command::Explain { config, asked } => load(&config).and_then(|config| {
             match explain::explain(&config, &asked, &mut stdout()).map_err(|error| Failure::of_explain(&error))? {
-                explain::Outlook::Sent => Ok(()),
+                explain::Outlook::Sent | explain::Outlook::Answered => Ok(()),
                 explain::Outlook::Refused => Err(Failure { text: String::new(), code: ExitCode::FAILURE }),
             }
         }),

@@ -6,15 +6,16 @@ use std::io::{self, Write};
 use http::header::HOST;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
+use crate::browser::{self, Guard};
 use crate::caller::{Caller, Callers, Peer};
 use crate::config::Config;
 use crate::error::ProxyError;
-use crate::headers;
 use crate::policy::rules::Verdict;
 use crate::policy::{self, Sought};
 use crate::route::{Routes, Target};
 use crate::upstream::Upstream;
 use crate::wire::{Framing, request::RequestFraming};
+use crate::{headers, max_forwards};
 
 /// Say what would become of a request: which upstream, which rule, which headers cross. Nothing is sent
 #[derive(Clone, Debug, clap::Args)]
@@ -39,7 +40,9 @@ pub struct Asked {
 pub enum Outlook {
     /// It would be sent.
     Sent,
-    /// sidekey would answer it itself.
+    /// sidekey would answer it itself, as it should.
+    Answered,
+    /// sidekey would refuse it.
     Refused,
 }
 
@@ -83,65 +86,76 @@ pub fn explain(config: &Config, asked: &Asked, out: &mut dyn Write) -> Result<Ou
         }
     };
     let request = request(asked)?;
-    let routes = Routes::new(config, Upstream::offline(config));
     let mut lines = Lines { out };
     if let Some(listener) = config.listeners.get(listener) {
         lines.say("listener", &format!("{}, {}", listener.name, listener.address))?;
     }
-    let peer = Peer { listener, process: None };
-    match through(config, &routes, &callers, named, peer, &request, &mut lines)? {
-        Ok(()) => {
-            lines.end("it would be sent")?;
-            Ok(Outlook::Sent)
-        }
-        Err(error) => {
+    match through(config, &callers, named, listener, request, &mut lines) {
+        Ok(Outlook::Sent) => lines.end(Outlook::Sent, "it would be sent"),
+        Ok(own) => lines.end(own, "sidekey would answer it itself"),
+        Err(Stop::Refused(error)) => {
             if matches!(error, ProxyError::Caller(_)) {
                 lines.say("hint", "name a caller with `--caller`, or bring its token with `--header`")?;
             }
             let problem = error.problem();
-            lines.end(&format!("refused with {} {}: {}", problem.status.as_u16(), problem.slug, error.chain()))?;
-            Ok(Outlook::Refused)
+            let told = format!("refused with {} {}: {}", problem.status.as_u16(), problem.slug, error.chain());
+            lines.end(Outlook::Refused, &told)
         }
+        Err(Stop::Write(error)) => Err(error.into()),
     }
 }
 
-/// The stages of the request path, as far as they decide. The inner error is their refusal.
+/// Why the stages were not gone through to the end.
+enum Stop {
+    Refused(ProxyError),
+    Write(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Write(error)
+    }
+}
+
+fn refused(error: impl Into<ProxyError>) -> Stop {
+    Stop::Refused(error.into())
+}
+
+/// The stages of the request path, as far as they decide.
 fn through(
     config: &Config,
-    routes: &Routes,
     callers: &Callers,
     named: Option<Caller>,
-    peer: Peer,
-    request: &Request<()>,
+    listener: usize,
+    mut request: Request<()>,
     lines: &mut Lines<'_>,
-) -> io::Result<Result<(), ProxyError>> {
-    if let (_, Some(fault)) = RequestFraming::new().admit(&raw(request)) {
-        return Ok(Err(fault.into()));
+) -> Result<Outlook, Stop> {
+    if let (_, Some(fault)) = RequestFraming::new().admit(&raw(&request)) {
+        return Err(refused(fault));
     }
-    let target = routes.find(peer.listener, request);
+    let page = Guard::new(&config.browser).admit(&mut request).map_err(refused)?;
+    if browser::preflight(page.as_ref(), &request).map_err(refused)?.is_some() {
+        return Ok(Outlook::Answered);
+    }
+    let target = Routes::new(config, Upstream::offline(config)).find(listener, &request);
     let meant = target.as_ref().ok().map(|target| &*target.upstream);
-    let caller = match named.map_or_else(|| callers.identify(peer, request.headers(), meant), Ok) {
-        Ok(caller) => caller,
-        Err(unknown) => return Ok(Err(unknown.into())),
-    };
+    let peer = Peer { listener, process: None };
+    let caller = named.map_or_else(|| callers.identify(peer, request.headers(), meant), Ok).map_err(refused)?;
     if let Some(name) = caller.name() {
         lines.say("caller", name)?;
     }
-    let target = match target {
-        Ok(target) => target,
-        Err(unknown) => return Ok(Err(unknown.into())),
-    };
-    say_target(config, &target, request, lines)?;
-    say_rules(&caller, &target, request, lines)?;
-    let grant = match policy::decide(&caller, target, request) {
-        Ok(grant) => grant,
-        Err(refusal) => return Ok(Err(refusal.into())),
-    };
+    let target = target.map_err(refused)?;
+    say_target(config, &target, &request, lines)?;
+    if max_forwards::count_down(&mut request).map_err(refused)?.is_some() {
+        return Ok(Outlook::Answered);
+    }
+    say_rules(&caller, &target, &request, lines)?;
+    let grant = policy::decide(&caller, target, &request).map_err(refused)?;
     if let Some(refusal) = grant.reported() {
         lines.say("report", &format!("would be refused if `mode` were `enforce`: {refusal}"))?;
     }
-    say_headers(grant.target(), request, lines)?;
-    Ok(Ok(()))
+    say_headers(grant.target(), &request, lines)?;
+    Ok(Outlook::Sent)
 }
 
 fn say_target(config: &Config, target: &Target, request: &Request<()>, lines: &mut Lines<'_>) -> io::Result<()> {
@@ -230,7 +244,8 @@ impl Lines<'_> {
         writeln!(self.out, "  {stage:<11} {what}")
     }
 
-    fn end(&mut self, outcome: &str) -> io::Result<()> {
-        writeln!(self.out, "{outcome}")
+    fn end(&mut self, outlook: Outlook, told: &str) -> Result<Outlook, ExplainError> {
+        writeln!(self.out, "{told}")?;
+        Ok(outlook)
     }
 }

@@ -103,6 +103,12 @@ fn explain_says_what_every_stage_decides() {
             &["refused with 405 method-not-allowed: TRACE would show the credential to the caller"],
         ),
         (&["GET", "/x", "--listen", "images", "--caller", "shop"], 0, &["  request     GET /x"]),
+        (
+            &["GET", "/hub/x", "--caller", "shop", "-H", "Origin: http://evil.example"],
+            1,
+            &["refused with 403 web-page: a web page asks, of an origin that `browser.allow_origins` does not list"],
+        ),
+        (&["OPTIONS", "/hub/x", "--caller", "shop", "-H", "Max-Forwards: 0"], 0, &["sidekey would answer it itself"]),
         (&["GET", "/hub/x"], 1, &["refused with 407 unknown-caller: the caller is none of those in `[caller]`"]),
     ] {
         let ended = explain(folder.path(), arguments);

@@ -30,7 +30,7 @@ fn documents() -> Vec<String> {
     let pages = fs::read_dir(root().join("docs")).unwrap();
     let pages = pages.map(|page| format!("docs/{}", page.unwrap().file_name().into_string().unwrap()));
     let mut documents: Vec<String> = pages.filter(|page| page.ends_with(".md")).collect();
-    documents.extend(["README.md".into(), "CONTRIBUTING.md".into(), "CHANGELOG.md".into()]);
+    documents.extend(["README.md".into(), "SECURITY.md".into(), "CONTRIBUTING.md".into(), "CHANGELOG.md".into()]);
     documents
 }
 
