@@ -128,7 +128,10 @@ impl Routes {
 impl Door {
     fn new(listener: &config::Listener) -> Self {
         let mut own_names: Vec<Box<str>> = ["localhost", "127.0.0.1", "[::1]"].map(Box::from).into();
-        if let config::ListenAddress::Tcp(address) = &listener.address {
+        // `0.0.0.0` and `[::]` are no names: browsers dial them as loopback, but tell nothing of the page that asks there.
+        if let config::ListenAddress::Tcp(address) = &listener.address
+            && !address.ip().to_canonical().is_unspecified()
+        {
             own_names.push(Host::Address(address.ip()).to_string().into());
         }
         own_names.extend(listener.names.iter().cloned());
