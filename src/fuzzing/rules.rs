@@ -62,7 +62,7 @@ fn second_reading(decoded: &[u8]) -> Option<&'static str> {
         Some("a way up")
     } else if inner.iter().any(|segment| segment.is_empty()) {
         Some("a path with a segment less")
-    } else if decoded.iter().any(|b| matches!(b, b';' | b'\\' | 0..=31 | 127)) {
+    } else if decoded.iter().any(|b| matches!(b, b';' | b'\\' | b'?' | b'#' | 0..=31 | 127)) {
         Some("one with a parameter, or cut off")
     } else if decoded != decode_once(&text) && std::str::from_utf8(decoded).is_ok() && has_escape(decoded) {
         Some("one that is decoded once more")

@@ -16,7 +16,7 @@ pub(crate) enum AmbiguousPath {
     Syntax,
     #[error("the path holds a `%` without two hexadecimal digits")]
     Encoding,
-    #[error("the path holds an encoded `/`, `\\`, `.`, `;`, control character or percent-encoding")]
+    #[error("the path holds an encoded `/`, `\\`, `.`, `;`, `?`, `#`, control character or percent-encoding")]
     EncodedSyntax,
     #[error("the path is not UTF-8 once it is decoded")]
     NotUtf8,
@@ -59,7 +59,7 @@ fn decode(path: &str) -> Result<String, AmbiguousPath> {
         }
         let [high, low, after @ ..] = rest else { return Err(AmbiguousPath::Encoding) };
         let byte = hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low).ok_or(AmbiguousPath::Encoding)?;
-        if byte.is_ascii_control() || matches!(byte, b'/' | b'\\' | b'.' | b';') {
+        if byte.is_ascii_control() || matches!(byte, b'/' | b'\\' | b'.' | b';' | b'?' | b'#') {
             return Err(AmbiguousPath::EncodedSyntax);
         }
         decoded.push(byte);
@@ -121,6 +121,8 @@ mod tests {
             ("/v2/%2e%2E/x", AmbiguousPath::EncodedSyntax),
             ("/v2/a%2eb", AmbiguousPath::EncodedSyntax),
             ("/v2/%3b", AmbiguousPath::EncodedSyntax),
+            ("/v2/keys%3F", AmbiguousPath::EncodedSyntax),
+            ("/v2/keys%23/x", AmbiguousPath::EncodedSyntax),
             ("/v2/%00", AmbiguousPath::EncodedSyntax),
             ("/v2/%0d%0a", AmbiguousPath::EncodedSyntax),
             ("/v2/%252e", AmbiguousPath::EncodedSyntax),

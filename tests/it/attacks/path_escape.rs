@@ -2,7 +2,7 @@
 
 use crate::support::{Origin, Sidekey, get};
 
-const ESCAPES: [&str; 34] = [
+const ESCAPES: [&str; 36] = [
     "/allowed/../secret",
     "/allowed/..",
     "/allowed/.",
@@ -23,6 +23,8 @@ const ESCAPES: [&str; 34] = [
     "/allowed;x=y/secret",
     "/allowed/;/../secret",
     "/allowed/%3b/secret",
+    "/allowed/%3F/../x",
+    "/secret%23/allowed",
     "//secret",
     "/allowed//secret",
     "/allowed//../secret",
