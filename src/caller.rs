@@ -80,9 +80,9 @@ impl Callers {
             None => offer::authorization(headers, &AUTHORIZATION, |token| presented.add(token)),
         }
         let known = self.0.iter().filter(|known| known.is(peer.process, &presented));
-        // One with a token is told more surely than one without.
+        // Of several, the one that is told most surely, whatever the order in the config.
         known
-            .max_by_key(|known| known.token.is_some())
+            .max_by_key(|known| (known.token.is_some(), known.uid.is_some(), known.gid.is_some()))
             .map(|known| Caller::Known(Rc::clone(known)))
             .ok_or(UnknownCaller)
     }

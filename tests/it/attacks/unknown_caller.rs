@@ -93,3 +93,22 @@ fn a_process_is_known_by_its_user_and_group_on_a_unix_socket_alone() {
         assert_eq!(caller.response().status, 407, "{condition}");
     }
 }
+
+#[test]
+fn of_two_callers_that_a_process_could_be_it_is_the_one_told_most_surely() {
+    let own = std::fs::metadata("/proc/self").unwrap();
+    let (uid, gid) = (std::os::unix::fs::MetadataExt::uid(&own), std::os::unix::fs::MetadataExt::gid(&own));
+    let [user, group] = [format!("uid = {uid}"), format!("gid = {gid}")];
+    let both = format!("{user}\n{group}");
+    for (first, second, told) in
+        [(&both, &user, "first"), (&user, &both, "second"), (&user, &group, "first"), (&group, &user, "second")]
+    {
+        let caller = |name: &str, ids: &str| format!("[caller.{name}]\n{ids}\nupstreams = [\"api\"]\n");
+        let listen = "[listen.socket]\naddress = \"unix:app.sock\"\n";
+        let guarded = Guarded::start(&format!("{listen}{}{}", caller("first", first), caller("second", second)));
+        let mut connected = guarded.sidekey.connect_to_file(&guarded.sidekey.folder().join("app.sock"));
+        connected.send(get("/api/x"));
+        assert_eq!(connected.response().status, 200);
+        assert_eq!(guarded.sidekey.access(|record| record["caller"].is_string())["caller"], told);
+    }
+}
