@@ -130,7 +130,9 @@ fn through(
     mut request: Request<()>,
     lines: &mut Lines<'_>,
 ) -> Result<Outlook, Stop> {
-    if let (_, Some(fault)) = RequestFraming::new().admit(&raw(&request)) {
+    let mut framing = RequestFraming::new();
+    framing.make_room();
+    if let (_, Some(fault)) = framing.admit(&raw(&request)) {
         return Err(refused(fault));
     }
     let page = Guard::new(&config.browser).admit(&mut request).map_err(refused)?;

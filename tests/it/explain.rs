@@ -158,3 +158,15 @@ fn a_new_token_is_one_that_a_caller_can_have() {
     with(&first).assert_passed_on(200);
     with(&second).assert_own(407, "http_request_denied");
 }
+
+#[test]
+fn explain_takes_as_many_fields_as_a_request_may_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |count: usize| {
+        let fields = ["-H", "X-Field: 1"].repeat(count);
+        explain(folder.path(), &[&["GET", "/imagior/user/account", "--caller", "shop"], &fields[..]].concat())
+    };
+    assert_eq!(with(120).code, Some(0));
+    let refused = with(140);
+    assert!(refused.code == Some(1) && refused.stdout.contains("refused with 431"), "{refused:?}");
+}
