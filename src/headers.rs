@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use crate::alias;
-use crate::policy::Grant;
+use crate::policy::{self, Grant};
 use crate::route::{Spoken, Target};
 use crate::scrub;
 use crate::upstream::{Exchange, RequestBody, Upstream};
@@ -80,6 +80,12 @@ pub(crate) fn clean(headers: &mut HeaderMap, upstream: &Upstream, spoken: &Spoke
 
 /// Takes off a request's trailers what its header may not hold either.
 pub(crate) fn clean_request_trailers(trailers: &mut HeaderMap, managed: &[HeaderName]) {
+    // Rules have looked at the header; a server that merges trailers into it would look at these.
+    let doomed: SmallVec<[HeaderName; 2]> =
+        trailers.keys().filter(|name| policy::names_another(name)).cloned().collect();
+    for name in doomed {
+        trailers.remove(name);
+    }
     remove(trailers, managed, |name| is_hop_or_origin(name) || is_framing_or_routing(name));
 }
 

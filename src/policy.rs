@@ -68,12 +68,15 @@ pub struct Grant {
 }
 
 /// Fields by which a request is, to some servers, one for another method or path than it says.
-static OVERRIDES: [HeaderName; 5] = [
+static OVERRIDES: [HeaderName; 8] = [
     HeaderName::from_static("x-http-method-override"),
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-method-override"),
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-original-uri"),
+    HeaderName::from_static("x-override-url"),
+    HeaderName::from_static("x-http-path-override"),
 ];
 
 /// Decides. Fails closed: what is not granted goes nowhere.
@@ -125,7 +128,7 @@ impl Sought<'_> {
 }
 
 /// Whether some server takes the method or path from this field.
-fn names_another(name: &HeaderName) -> bool {
+pub(crate) fn names_another(name: &HeaderName) -> bool {
     OVERRIDES.contains(name) || alias::is_alias(name.as_str(), &OVERRIDES, |_| false)
 }
 

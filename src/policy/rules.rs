@@ -103,16 +103,20 @@ impl Rule {
     /// To the letter.
     fn allows(&self, method: &Method, path: &[&str]) -> bool {
         let is_named = self.methods.is_empty() || self.methods.contains(method);
-        is_named && matches(&self.pattern, path, |literal, segment| literal == segment)
+        is_named && matches(&self.pattern, path, |literal, segment, _| literal == segment)
     }
 
-    /// As the most lenient origin would read it: in any case, and with or without a final slash.
+    /// As the most lenient origin would read it: in any case, with or without a final slash, and with what it takes for
+    /// a format, `.json`, behind the last segment. HEAD does what GET does (RFC 9110 9.3.2).
     fn denies(&self, method: &Method, path: &[&str]) -> bool {
+        let is_head = method.as_str().eq_ignore_ascii_case("HEAD");
         let is_named = self.methods.is_empty()
-            || self.methods.iter().any(|named| named.as_str().eq_ignore_ascii_case(method.as_str()));
+            || self.methods.iter().any(|named| {
+                named.as_str().eq_ignore_ascii_case(method.as_str()) || (is_head && *named == Method::GET)
+            });
         let pattern = self.pattern.strip_suffix(&[Segment::Literal("".into())]).unwrap_or(&self.pattern);
         let path = path.strip_suffix(&[""]).unwrap_or(path);
-        is_named && matches(pattern, path, is_same_in_any_case)
+        is_named && matches(pattern, path, could_be_read_as)
     }
 }
 
@@ -156,13 +160,21 @@ fn parse_pattern(text: &str) -> Result<Box<[Segment]>, RuleError> {
     text.split('/').skip(1).zip(path.segments()).map(segment).collect()
 }
 
+/// Whether some origin reads `segment` as `literal`. Of the last one, frameworks take off what follows a dot, and any
+/// may lose blanks at its end.
+fn could_be_read_as(literal: &str, segment: &str, is_last: bool) -> bool {
+    let (literal, segment) = (literal.trim_end(), segment.trim_end());
+    let mut stems = segment.match_indices('.').filter_map(|(dot, _)| segment.get(..dot));
+    is_same_in_any_case(literal, segment) || (is_last && stems.any(|stem| is_same_in_any_case(literal, stem)))
+}
+
 fn is_same_in_any_case(a: &str, b: &str) -> bool {
     a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase))
 }
 
-/// Whether `path` is one of those that `pattern` stands for. In time of their product at most: after a `**`, only the
+/// Whether `path` is one of those that `pattern` stands for; `same` is told whether a segment is the last. In time of their product at most: after a `**`, only the
 /// last one is tried anew.
-fn matches(pattern: &[Segment], path: &[&str], same: impl Fn(&str, &str) -> bool) -> bool {
+fn matches(pattern: &[Segment], path: &[&str], same: impl Fn(&str, &str, bool) -> bool) -> bool {
     let (mut pattern, mut path) = (pattern, path);
     let mut last_any: Option<(&[Segment], &[&str])> = None;
     while let [segment, after_segment @ ..] = path {
@@ -173,7 +185,7 @@ fn matches(pattern: &[Segment], path: &[&str], same: impl Fn(&str, &str) -> bool
                 continue;
             }
             [Segment::One, after @ ..] if !segment.is_empty() => (pattern, path) = (after, after_segment),
-            [Segment::Literal(literal), after @ ..] if same(literal, segment) => {
+            [Segment::Literal(literal), after @ ..] if same(literal, segment, after_segment.is_empty()) => {
                 (pattern, path) = (after, after_segment);
             }
             [Segment::One | Segment::Literal(_), ..] | [] => match last_any {
@@ -248,7 +260,11 @@ mod tests {
     #[test]
     fn deny_wins_and_reads_as_the_most_lenient_origin_would() {
         let rules = rules(&["* /v1/**"], &["* /v1/iam/signature_keys/**", "POST /v1/spend/"]);
-        assert!(passes(&rules, "GET /v1/messages") && passes(&rules, "GET /v1/spend"));
+        for request in
+            ["GET /v1/messages", "GET /v1/spend", "POST /v1/spend.json/x", "POST /v1/spending", "POST /v1/.spend"]
+        {
+            assert!(passes(&rules, request), "{request}");
+        }
         for request in [
             "GET /v1/iam/signature_keys",
             "GET /v1/iam/signature_keys/",
@@ -258,9 +274,23 @@ mod tests {
             "POST /v1/spend",
             "post /v1/spend/",
             "POST /V1/spend",
+            "POST /v1/spend.json",
+            "POST /v1/Spend.v2.JSON/",
+            "POST /v1/spend.",
+            "POST /v1/spend%20",
+            "GET /v1/iam/signature_keys.xml",
         ] {
             assert!(!passes(&rules, request), "{request}");
         }
+    }
+
+    #[test]
+    fn who_may_not_get_may_not_ask_for_the_head() {
+        let rules = rules(&[], &["GET /keys", "POST /spend"]);
+        for request in ["GET /keys", "HEAD /keys", "head /keys"] {
+            assert!(!passes(&rules, request), "{request}");
+        }
+        assert!(passes(&rules, "HEAD /spend") && passes(&rules, "POST /keys"));
     }
 
     #[test]

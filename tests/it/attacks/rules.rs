@@ -83,6 +83,9 @@ fn a_field_that_names_another_method_or_path_is_refused_where_rules_are_in_force
         "X-Method-Override: DELETE",
         "X-Original-URL: /v2/keys",
         "X-Rewrite-URL: /v2/keys",
+        "X-Original-URI: /v2/keys",
+        "X-Override-URL: /v2/keys",
+        "X-HTTP-Path-Override: /v2/keys",
         "X_HTTP_Method_Override: DELETE",
     ];
     let (origin, sidekey) = start(RULES, "");
@@ -93,6 +96,36 @@ fn a_field_that_names_another_method_or_path_is_refused_where_rules_are_in_force
         free.ask(&request).assert_passed_on(200);
     }
     assert_eq!((origin.connections(), free_origin.requests().len()), (0, fields.len()));
+}
+
+#[test]
+fn nor_does_one_cross_after_the_body() {
+    let names = ["X-HTTP-Method-Override", "X_Rewrite_URL", "x-original-url"];
+    let trailers: String = names.iter().map(|name| format!("{name}: /v2/keys\r\n")).collect();
+    let (origin, sidekey) = start(RULES, "");
+    sidekey
+        .ask(format!(
+            "POST /api/v2/tags HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, {}\r\n\r\n\
+             0\r\nX-Sum: 6\r\n{trailers}\r\n",
+            names.join(", ")
+        ))
+        .assert_passed_on(200);
+    assert_eq!(origin.request().trailers.get("x-sum"), Some("6"));
+    assert!(!String::from_utf8(origin.raw()).unwrap().contains("/v2/keys"));
+}
+
+#[test]
+fn what_is_denied_is_denied_as_a_lenient_server_would_read_it() {
+    let (origin, sidekey) = start("deny = [\"GET,POST /v3/import_jobs\"]\n", "");
+    for request in ["POST /v3/import_jobs.json", "POST /v3/Import_Jobs.XML/", "POST /v3/import_jobs%20"] {
+        ask(&sidekey, request).assert_own(403, "http_request_denied");
+    }
+    let mut caller = sidekey.connect();
+    caller.send(get("/api/v3/import_jobs").replacen("GET", "HEAD", 1));
+    assert_eq!(caller.response_to("HEAD").status, 403);
+    ask(&sidekey, "POST /v3/import_jobs%3Fx").assert_own(400, "http_request_error");
+    assert_eq!(origin.connections(), 0);
+    ask(&sidekey, "POST /v3/import_jobs.json/1").assert_passed_on(200);
 }
 
 #[test]
