@@ -4,8 +4,9 @@ mod token;
 
 use std::rc::Rc;
 
-use http::HeaderMap;
 use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
+use http::{HeaderMap, HeaderName};
+use smallvec::SmallVec;
 
 use self::token::Presented;
 pub(crate) use self::token::{Token, TokenError};
@@ -99,6 +100,17 @@ impl Caller {
         match self {
             Self::Anyone => None,
             Self::Known(known) => Some(&known.name),
+        }
+    }
+
+    /// Takes off the fields that hold this caller's token, wherever else an app has put it.
+    pub(crate) fn take_off_token(&self, headers: &mut HeaderMap) {
+        let Self::Known(known) = self else { return };
+        let Some(token) = &known.token else { return };
+        let holds = headers.iter().filter(|(_, value)| token.is_in(value.as_bytes()));
+        let doomed: SmallVec<[HeaderName; 2]> = holds.map(|(name, _)| name.clone()).collect();
+        for name in doomed {
+            headers.remove(name);
         }
     }
 

@@ -63,7 +63,8 @@ async fn forward(
     }
     let grant = policy::decide(&caller, target, &request)?;
     record.would_refuse(grant.reported());
-    let outgoing = headers::prepare(request, &grant);
+    let mut outgoing = headers::prepare(request, &grant);
+    caller.take_off_token(&mut outgoing.head.headers);
     let authorized = credential::authorize(grant, outgoing).await?;
     let mut answer = upstream::send(authorized).await?;
     headers::clean(&mut answer.head.headers, &answer.upstream, &answer.spoken);

@@ -10,9 +10,12 @@ use crate::Secret;
 /// The shortest token that is taken: fewer bytes could be guessed.
 const MIN_TOKEN_BYTES: usize = 16;
 
-/// SHA-256 of a token. What was drawn at random needs no slower hash.
+/// SHA-256 of a token, and how long that is. What was drawn at random needs no slower hash.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Token([u8; 32]);
+pub(crate) struct Token {
+    digest: [u8; 32],
+    length: usize,
+}
 
 /// Why a secret cannot be a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,11 +30,31 @@ impl Token {
     /// The digest of a token that fits wherever a caller may put it: the `token68` of RFC 9110 11.2.
     pub(crate) fn new(secret: &Secret) -> Result<Self, TokenError> {
         let token = secret.expose();
-        if !token.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(b)) {
+        if !token.iter().all(may_be_in_token) {
             return Err(TokenError::Character);
         }
-        if token.len() < MIN_TOKEN_BYTES { Err(TokenError::Short) } else { Ok(Self(Sha256::digest(token).into())) }
+        if token.len() < MIN_TOKEN_BYTES {
+            return Err(TokenError::Short);
+        }
+        Ok(Self { digest: Sha256::digest(token).into(), length: token.len() })
     }
+
+    /// Whether a word of `text`, or what follows its last `=`, is the token. Only what is as long is hashed.
+    pub(super) fn is_in(&self, text: &[u8]) -> bool {
+        let mut words = text.split(|b| !may_be_in_token(b)).filter(|word| word.len() >= self.length);
+        words.any(|word| {
+            let (before, last) = word.split_at(word.len() - self.length);
+            matches!(before, [] | [.., b'=']) && self.is(&Sha256::digest(last).into())
+        })
+    }
+
+    fn is(&self, digest: &[u8; 32]) -> bool {
+        verify_slices_are_equal(digest, &self.digest).is_ok()
+    }
+}
+
+fn may_be_in_token(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte)
 }
 
 /// The digests of what a request brought where a token may stand.
@@ -46,7 +69,7 @@ impl Presented {
     }
 
     pub(super) fn contains(&self, token: &Token) -> bool {
-        self.0.iter().fold(false, |found, digest| found | verify_slices_are_equal(digest, &token.0).is_ok())
+        self.0.iter().fold(false, |found, digest| found | token.is(digest))
     }
 }
 
@@ -66,6 +89,25 @@ mod tests {
         for text in ["0123456789abcdef ", "0123456789abcde:", "0123456789abcdé", "0123456789abcde\""] {
             assert_eq!(token(text).err(), Some(TokenError::Character), "{text}");
         }
+    }
+
+    #[test]
+    fn a_token_is_found_among_other_words() {
+        let known = token("0123456789abcdef").ok().unwrap();
+        let other = token("=0123456789abcd=").ok().unwrap();
+        for text in [
+            "0123456789abcdef",
+            "Key 0123456789abcdef",
+            "a=b; t=0123456789abcdef;",
+            "\"0123456789abcdef\"",
+            "t==0123456789abcdef",
+        ] {
+            assert!(known.is_in(text.as_bytes()) && !other.is_in(text.as_bytes()), "{text}");
+        }
+        for text in ["", "0123456789abcde", "x0123456789abcdef", "0123456789abcdefx", "0123456789ABCDEF"] {
+            assert!(!known.is_in(text.as_bytes()), "{text}");
+        }
+        assert!(other.is_in(b"x =0123456789abcd="));
     }
 
     #[test]

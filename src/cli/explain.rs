@@ -156,7 +156,7 @@ fn through(
     if let Some(refusal) = grant.reported() {
         lines.say("report", &format!("would be refused if `mode` were `enforce`: {refusal}"))?;
     }
-    say_headers(grant.target(), &request, lines)?;
+    say_headers(&caller, grant.target(), &request, lines)?;
     Ok(Outlook::Sent)
 }
 
@@ -185,9 +185,10 @@ fn say_rules(caller: &Caller, target: &Target, request: &Request<()>, lines: &mu
 }
 
 /// Names alone: a value may be anything.
-fn say_headers(target: &Target, request: &Request<()>, lines: &mut Lines<'_>) -> io::Result<()> {
+fn say_headers(caller: &Caller, target: &Target, request: &Request<()>, lines: &mut Lines<'_>) -> io::Result<()> {
     let (mut head, ()) = request.clone().into_parts();
     headers::readdress(&mut head, target);
+    caller.take_off_token(&mut head.headers);
     let (crossing, upstream) = (head.headers, &target.upstream);
     let names = |taken_off: bool| {
         let names = request.headers().keys().filter(|name| **name != HOST && taken_off != crossing.contains_key(*name));

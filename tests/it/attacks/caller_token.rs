@@ -87,6 +87,18 @@ fn a_token_in_another_schemes_place_is_not_taken() {
 }
 
 #[test]
+fn a_token_is_taken_off_wherever_else_an_app_puts_it() {
+    let origin = Origin::ok();
+    let sidekey = start(&origin, SCHEMES[0].0);
+    for second in ["X-Api-Key: TOKEN", "Cookie: a=b; key=TOKEN", "X-Auth: Key \"TOKEN\"", "Api_Key: Bearer TOKEN"] {
+        let both = format!("X-Mine: 1\r\n{second}\r\n{}", PROXY[0]);
+        ask(&sidekey, "/api/x", &field(&sidekey, &both, "file:shop")).assert_passed_on(200);
+        assert!(origin.requests().pop().unwrap().fields.has("x-mine"));
+    }
+    assert!(!holds(&origin.raw(), sidekey.secret("file:shop").as_bytes()));
+}
+
+#[test]
 fn a_placeholder_beside_the_token_does_no_harm() {
     let origin = Origin::ok();
     let sidekey = start(&origin, SCHEMES[0].0);
