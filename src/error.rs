@@ -57,6 +57,8 @@ pub(crate) struct Problem {
 
 pub(crate) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A field each: Java's HTTP client looks for one that begins with `Basic`.
+const CHALLENGES: [&str; 2] = ["Basic realm=\"sidekey\"", "Bearer realm=\"sidekey\""];
 /// Those that go anywhere, for `Allow`.
 pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
@@ -80,10 +82,9 @@ impl ProxyError {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if problem.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            headers.insert(
-                PROXY_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"sidekey\", Basic realm=\"sidekey\""),
-            );
+            for challenge in CHALLENGES {
+                headers.append(PROXY_AUTHENTICATE, HeaderValue::from_static(challenge));
+            }
         }
         if problem.status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, HeaderValue::from_static(METHODS));

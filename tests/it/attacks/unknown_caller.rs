@@ -42,8 +42,9 @@ fn whoever_brings_no_token_gets_407_and_reaches_nothing() {
     ] {
         let answer = guarded.ask(&fields);
         answer.assert_own(407, "http_request_denied");
-        let challenge = answer.fields.get("proxy-authenticate").unwrap();
-        assert!(challenge.contains("Bearer") && challenge.contains("Basic"), "{challenge}");
+        // Each by itself, as some clients look for a field that begins with the scheme they know.
+        let challenges = answer.fields.all("proxy-authenticate");
+        assert_eq!(challenges, ["Basic realm=\"sidekey\"", "Bearer realm=\"sidekey\""]);
     }
     assert_eq!(guarded.origin.connections(), 0);
 }
