@@ -57,6 +57,10 @@ impl Guard {
     ///
     /// The `Origin` of a page that may ask is taken off: the vendor's own list of origins does not know of it.
     pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> Result<Option<Page>, BrowserError> {
+        // A program sends neither.
+        if !request.headers().contains_key(&ORIGIN) && !request.headers().contains_key(&SEC_FETCH_SITE) {
+            return Ok(None);
+        }
         let origin = single(request.headers(), &ORIGIN, BrowserError::Origin)?;
         let site = single(request.headers(), &SEC_FETCH_SITE, BrowserError::Site)?.map(HeaderValue::as_bytes);
         let Some(origin) = origin else {

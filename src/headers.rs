@@ -52,7 +52,7 @@ pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant) -> Box<Outgoing
 /// Takes off a request's header what may not cross, its framing too, and puts on where it goes.
 pub(crate) fn readdress(head: &mut request::Parts, Target { upstream, path, .. }: &Target) {
     let wants_trailers = names_token(&head.headers, &TE, "trailers");
-    remove(&mut head.headers, upstream.managed(), is_hop_or_origin);
+    remove(&mut head.headers, |name| may_not_cross(name, upstream.managed(), is_hop_or_origin));
     head.headers.insert(HOST, upstream.origin().host_header().clone());
     if upstream.scrubs_body() {
         scrub::ask_for_identity(&mut head.headers);
@@ -70,7 +70,7 @@ pub(crate) fn readdress(head: &mut request::Parts, Target { upstream, path, .. }
 /// Takes off the upstream's answer what was only for sidekey, and keeps its redirects on sidekey.
 pub(crate) fn clean(headers: &mut HeaderMap, upstream: &Upstream, spoken: &Spoken) {
     // By `Proxy-Status` a caller tells sidekey's answers from the upstream's.
-    remove(headers, &[], |name| is_hop_by_hop(name) || name == "proxy-status");
+    remove(headers, |name| is_hop_by_hop(name.as_str()) || name.as_str() == "proxy-status");
     if let Some(location) = headers.get(LOCATION)
         && let Some(rewritten) = rewrite_location(location, upstream, spoken)
     {
@@ -80,33 +80,29 @@ pub(crate) fn clean(headers: &mut HeaderMap, upstream: &Upstream, spoken: &Spoke
 
 /// Takes off a request's trailers what its header may not hold either.
 pub(crate) fn clean_request_trailers(trailers: &mut HeaderMap, managed: &[HeaderName]) {
-    // Rules have looked at the header; a server that merges trailers into it would look at these.
-    let doomed: SmallVec<[HeaderName; 2]> =
-        trailers.keys().filter(|name| policy::names_another(name)).cloned().collect();
-    for name in doomed {
-        trailers.remove(name);
-    }
-    remove(trailers, managed, |name| is_hop_or_origin(name) || is_framing_or_routing(name));
+    // A server that merges trailers into the header would take a method or path from these, past the rules.
+    let drops = |name: &str| is_hop_or_origin(name) || is_framing_or_routing(name);
+    remove(trailers, |name| policy::names_another(name) || may_not_cross(name, managed, drops));
 }
 
 /// Takes off an answer's trailers what frames or routes a message (RFC 9110 6.5.1).
 pub(crate) fn clean_answer_trailers(trailers: &mut HeaderMap) {
-    remove(trailers, &[], |name| is_hop_by_hop(name) || is_framing_or_routing(name));
+    remove(trailers, |name| is_hop_by_hop(name.as_str()) || is_framing_or_routing(name.as_str()));
 }
 
-/// Removes the fields that `Connection` names, those in `managed`, which are folded, and those for which `drops` holds;
-/// and whatever a server could take for one of these.
-fn remove(headers: &mut HeaderMap, managed: &[HeaderName], drops: impl Fn(&str) -> bool) {
+/// Whether a field is one of `managed`, which are folded, or one for which `drops` holds; or could be taken for one.
+fn may_not_cross(name: &HeaderName, managed: &[HeaderName], drops: impl Fn(&str) -> bool) -> bool {
+    drops(name.as_str()) || managed.contains(name) || alias::is_alias(name.as_str(), managed, drops)
+}
+
+/// Removes the fields for which `drops` holds, and with `Connection` those that it names.
+fn remove(headers: &mut HeaderMap, drops: impl Fn(&HeaderName) -> bool) {
     let mut doomed: SmallVec<[HeaderName; 8]> = SmallVec::new();
-    for name in headers.keys() {
-        if drops(name.as_str()) || managed.contains(name) {
-            if *name == CONNECTION {
-                doomed.extend(headers.get_all(CONNECTION).iter().flat_map(named_fields));
-            }
-            doomed.push(name.clone());
-        } else if alias::is_alias(name.as_str(), managed, &drops) {
-            doomed.push(name.clone());
+    for name in headers.keys().filter(|name| drops(name)) {
+        if *name == CONNECTION {
+            doomed.extend(headers.get_all(CONNECTION).iter().flat_map(named_fields));
         }
+        doomed.push(name.clone());
     }
     for name in doomed {
         headers.remove(name);

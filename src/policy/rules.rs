@@ -172,8 +172,8 @@ fn is_same_in_any_case(a: &str, b: &str) -> bool {
     a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase))
 }
 
-/// Whether `path` is one of those that `pattern` stands for; `same` is told whether a segment is the last. In time of their product at most: after a `**`, only the
-/// last one is tried anew.
+/// Whether `path` is one of those that `pattern` stands for; `same` is told whether a segment is the last. In time of
+/// their product at most: after a `**`, only the last one is tried anew.
 fn matches(pattern: &[Segment], path: &[&str], same: impl Fn(&str, &str, bool) -> bool) -> bool {
     let (mut pattern, mut path) = (pattern, path);
     let mut last_any: Option<(&[Segment], &[&str])> = None;
