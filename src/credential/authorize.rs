@@ -42,7 +42,7 @@ use crate::upstream::{CollectError, Exchange, RequestBody, Upstream};
 pub struct Authorized {
     target: Target,
     outgoing: Box<Outgoing>,
-    /// What of the credential is in this request alone.
+    /// What of the credential is in this request alone, as often as it was placed: an earlier one may have been seen, too.
     fresh: Forms,
 }
 
@@ -110,7 +110,7 @@ impl Authorized {
         let Outgoing { head, body, .. } = &mut *self.outgoing;
         let credential = self.target.upstream.credential();
         credential.place(head, body.held(), SystemTime::now())?;
-        self.fresh = credential.fresh_forms(head);
+        self.fresh.extend(credential.fresh_forms(head));
         Ok(())
     }
 }

@@ -81,9 +81,22 @@ impl Forms {
     }
 
     fn add(&mut self, bytes: &[u8], is_padded: bool) {
-        let known = |form: &Form| form.is_padded == is_padded && **form.bytes == *bytes;
-        if !self.forms.iter().any(known) {
+        if !self.knows(bytes, is_padded) {
             self.forms.push(Form { bytes: Zeroizing::new(bytes.to_vec()), is_padded });
+        }
+    }
+
+    fn knows(&self, bytes: &[u8], is_padded: bool) -> bool {
+        self.forms.iter().any(|form| form.is_padded == is_padded && **form.bytes == *bytes)
+    }
+
+    /// Adds those of `more` that are not here yet.
+    pub(crate) fn extend(&mut self, more: Self) {
+        self.leaves_out |= more.leaves_out;
+        for form in more.forms {
+            if !self.knows(&form.bytes, form.is_padded) {
+                self.forms.push(form);
+            }
         }
     }
 

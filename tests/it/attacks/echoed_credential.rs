@@ -3,12 +3,13 @@
 
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rustls::version::TLS13;
 
-use crate::support::{Authority, Origin, Response, Sidekey, get};
+use crate::support::{Authority, OK, Origin, Response, Sidekey, get, until_true};
 
 const MARKER: &str = "[redacted:api]";
 
@@ -174,6 +175,34 @@ fn a_signature_is_redacted_only_in_the_answer_to_its_own_request() {
     assert_eq!(other.text(), format!("<{MARKER}> <{MARKER}>"));
     echo.will_answer(counted("", signature));
     assert_eq!(echo.sidekey.ask(get("/api/another")).text(), signature);
+}
+
+/// What was signed first may have been read before its connection was closed, and is as good for a while.
+#[test]
+fn the_signature_of_an_attempt_that_was_lost_is_redacted_too() {
+    let lost = Mutex::new(None);
+    let origin = Origin::plain(move |conversation| {
+        let request = conversation.request().unwrap();
+        match lost.lock().unwrap().take() {
+            None => conversation.send(OK),
+            Some(first) => {
+                let now = request.fields.get("authorization").unwrap();
+                assert_ne!(first, now, "or it is the same signature");
+                conversation.send(format!("HTTP/1.1 200 OK\r\nX-First: {first}\r\nX-Now: {now}\r\n\r\n"));
+                return conversation.close();
+            }
+        }
+        let Some(request) = conversation.request() else { return };
+        *lost.lock().unwrap() = request.fields.get("authorization").map(str::to_owned);
+        // A signature is as old as its second.
+        let second = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let began = second();
+        until_true("the next second", || second() > began);
+    });
+    let sidekey = Sidekey::start(&format!("[upstream.api]\nurl = \"{}\"\n{HMAC}\n", origin.url()));
+    sidekey.ask(get("/api/x")).assert_passed_on(200);
+    let answer = sidekey.ask(get("/api/x"));
+    assert_eq!((answer.fields.get("x-first"), answer.fields.get("x-now")), (Some(MARKER), Some(MARKER)));
 }
 
 #[test]
