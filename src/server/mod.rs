@@ -24,7 +24,7 @@ use self::listen::Listening;
 pub(crate) use self::visit::Visit;
 use self::worker::{Arrival, Worker};
 use crate::config::{self, Config};
-use crate::upstream::resolve::{self, Lookups};
+use crate::upstream::resolve::{self, Lookups, SystemFiles};
 use crate::upstream::{Network, OwnListeners, TlsSetupError, tls};
 
 /// Why the server does not run.
@@ -65,6 +65,8 @@ pub struct Server {
     config: Arc<Config>,
     clients: Arc<[Option<tls::Client>]>,
     listeners: Vec<Listening>,
+    /// As they are while every file can still be read.
+    system_files: SystemFiles,
 }
 
 /// How a drain ended.
@@ -92,7 +94,8 @@ impl Server {
             })?;
             listeners.push(bound);
         }
-        Ok(Self { config: Arc::new(config), clients: clients.into(), listeners })
+        let system_files = SystemFiles::read(&config.server.lookup);
+        Ok(Self { config: Arc::new(config), clients: clients.into(), listeners, system_files })
     }
 
     /// Finds out what [`bind`](Self::bind) would, without taking an address.
@@ -116,7 +119,7 @@ impl Server {
     /// # Errors
     /// A worker could not be started.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Drained, ServeError> {
-        let (resolver, lookups) = resolve::resolver(self.config.server.lookup.clone());
+        let (resolver, lookups) = resolve::resolver(self.config.server.lookup.clone(), self.system_files);
         let own = OwnListeners::new(self.listeners.iter().filter_map(|listening| listening.address().tcp()));
         let network = Network { resolver, own };
         let dealer = Dealer::start(&self.config, &self.clients, &network)?;

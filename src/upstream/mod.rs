@@ -25,6 +25,7 @@ pub(crate) use self::connect::{ConnectError, Network, TlsSetupError};
 pub(crate) use self::origin::{Host, Origin};
 pub(crate) use self::own::OwnListeners;
 use self::pool::Pool;
+use self::resolve::SystemFiles;
 pub(crate) use self::send::{Answer, SendError, send};
 use crate::alias;
 use crate::config::{self, Config};
@@ -71,7 +72,7 @@ impl Upstream {
 
     /// The upstreams of `config`, for whoever says what would be sent, and sends nothing: they cannot connect.
     pub(crate) fn offline(config: &Config) -> Vec<Rc<Self>> {
-        let (resolver, _) = resolve::resolver(config.server.lookup.clone());
+        let (resolver, _) = resolve::resolver(config.server.lookup.clone(), SystemFiles::default());
         let network = Network { resolver, own: OwnListeners::default() };
         config.upstreams.iter().map(|upstream| Rc::new(Self::new(upstream, None, network.clone()))).collect()
     }

@@ -1,13 +1,15 @@
 //! Name look-up. Workers ask; one task on the main thread looks up, with the TTLs of the answers, for all of them.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::system_conf::read_system_conf;
 use hickory_resolver::{Hosts, TokioResolver};
 use tokio::sync::{mpsc, oneshot};
 
@@ -39,12 +41,43 @@ pub(crate) struct Resolver(mpsc::UnboundedSender<Question>);
 pub(crate) struct Lookups {
     questions: mpsc::UnboundedReceiver<Question>,
     config: config::Lookup,
+    at_start: SystemFiles,
 }
 
-/// A resolver, and what must be served for it to answer.
-pub(crate) fn resolver(config: config::Lookup) -> (Resolver, Lookups) {
+/// A resolver, and what must be served for it to answer. `at_start`: where the system's files cannot be read when the
+/// first question comes.
+pub(crate) fn resolver(config: config::Lookup, at_start: SystemFiles) -> (Resolver, Lookups) {
     let (sender, questions) = mpsc::unbounded_channel();
-    (Resolver(sender), Lookups { questions, config })
+    (Resolver(sender), Lookups { questions, config, at_start })
+}
+
+/// What the system's files say, as far as the config has them read, and they can be.
+#[derive(Default)]
+pub(crate) struct SystemFiles {
+    servers: Option<Result<(ResolverConfig, ResolverOpts), NetError>>,
+    hosts: Option<io::Result<Hosts>>,
+}
+
+impl SystemFiles {
+    pub(crate) fn read(config: &config::Lookup) -> Self {
+        Self {
+            servers: config.nameservers.is_empty().then(read_system_conf),
+            hosts: config.hosts_file.then(Hosts::from_system),
+        }
+    }
+
+    /// What could not be read is as it was in `earlier`: who replaces a file makes another one, which a hardened process
+    /// may not open.
+    fn or(self, earlier: Self) -> Self {
+        Self { servers: or(self.servers, earlier.servers), hosts: or(self.hosts, earlier.hosts) }
+    }
+}
+
+fn or<T, E>(now: Option<Result<T, E>>, earlier: Option<Result<T, E>>) -> Option<Result<T, E>> {
+    match (now, earlier) {
+        (Some(Err(_)), Some(Ok(earlier))) => Some(Ok(earlier)),
+        (now, _) => now,
+    }
 }
 
 impl Resolver {
@@ -68,7 +101,7 @@ impl Lookups {
         while let Some(question) = self.questions.recv().await {
             let sources = match &begun {
                 Some(sources) => Arc::clone(sources),
-                None => match Sources::new(&self.config) {
+                None => match self.sources() {
                     Ok(sources) => Arc::clone(begun.insert(Arc::new(sources))),
                     Err(error) => {
                         let _ = question.answer.send(Err(LookupError::System(error)));
@@ -81,6 +114,12 @@ impl Lookups {
             });
         }
     }
+
+    /// The files are read when they are needed: a machine may learn of its name servers after sidekey has started.
+    fn sources(&mut self) -> Result<Sources, NetError> {
+        let files = SystemFiles::read(&self.config).or(std::mem::take(&mut self.at_start));
+        Sources::new(&self.config, files)
+    }
 }
 
 /// What knows the addresses of a name.
@@ -91,22 +130,22 @@ struct Sources {
 }
 
 impl Sources {
-    fn new(config: &config::Lookup) -> Result<Self, NetError> {
-        let mut builder = if config.nameservers.is_empty() {
-            TokioResolver::builder_tokio()?
-        } else {
-            let servers = config.nameservers.iter().copied().map(name_server).collect();
-            let servers = ResolverConfig::from_name_servers(servers);
-            TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default())
+    fn new(config: &config::Lookup, files: SystemFiles) -> Result<Self, NetError> {
+        let (servers, mut options) = match files.servers {
+            Some(read) => read?,
+            None => {
+                let servers = config.nameservers.iter().copied().map(name_server).collect();
+                (ResolverConfig::from_name_servers(servers), ResolverOpts::default())
+            }
         };
-        let options = builder.options_mut();
         options.use_hosts_file = ResolveHosts::Never;
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
         // A name with a dot is tried as it is before any search domain.
         options.ndots = 1;
+        let servers = TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default());
         // A file that is not there lists nothing.
-        let hosts = config.hosts_file.then(|| Hosts::from_system().unwrap_or_default());
-        Ok(Self { hosts: hosts.unwrap_or_default(), servers: builder.build()? })
+        let hosts = files.hosts.and_then(Result::ok).unwrap_or_default();
+        Ok(Self { hosts, servers: servers.with_options(options).build()? })
     }
 
     async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, LookupError> {
@@ -141,16 +180,18 @@ fn name_server(address: SocketAddr) -> NameServerConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Error, ErrorKind};
     use std::net::{IpAddr, UdpSocket};
 
-    use super::{Sources, config};
+    use super::{Hosts, ResolverConfig, ResolverOpts, Sources, SystemFiles, config};
 
     #[tokio::test]
     async fn what_the_hosts_file_lists_is_all_there_is() {
         let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
         silent.set_nonblocking(true).unwrap();
         let nameservers = vec![silent.local_addr().unwrap()];
-        let mut sources = Sources::new(&config::Lookup { hosts_file: false, nameservers }).unwrap();
+        let mut sources =
+            Sources::new(&config::Lookup { hosts_file: false, nameservers }, SystemFiles::default()).unwrap();
         let file = "10.0.0.1 Vendor.test other.test # first.test\n10.0.0.2 vendor.test\nfd00::1 six.test\n";
         sources.hosts.read_hosts_conf(file.as_bytes()).unwrap();
         for (name, listed) in [("vendor.test", &["10.0.0.1", "10.0.0.2"][..]), ("six.test", &["fd00::1"])] {
@@ -164,8 +205,33 @@ mod tests {
     #[tokio::test]
     async fn the_hosts_file_is_read_only_if_the_config_says_so() {
         for hosts_file in [false, true] {
-            let sources = Sources::new(&config::Lookup { hosts_file, nameservers: Vec::new() }).unwrap();
+            let config = config::Lookup { hosts_file, nameservers: Vec::new() };
+            let sources = Sources::new(&config, SystemFiles::read(&config)).unwrap();
             assert_eq!(!sources.listed("localhost").is_empty(), hosts_file);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_any_more_is_as_it_was() {
+        let denied = || Error::from(ErrorKind::PermissionDenied);
+        let files = |first: Option<&str>| {
+            let servers = first.map(|domain| {
+                let mut servers = ResolverConfig::default();
+                servers.set_domain(domain.parse().unwrap());
+                (servers, ResolverOpts::default())
+            });
+            let hosts = first.map(|_| Hosts::default());
+            let servers = servers.ok_or_else(|| denied().into());
+            SystemFiles { servers: Some(servers), hosts: Some(hosts.ok_or_else(denied)) }
+        };
+        for (now, then, domain) in [
+            (Some("now.test"), Some("then.test"), Some("now.test")),
+            (None, Some("then.test"), Some("then.test")),
+            (None, None, None),
+        ] {
+            let SystemFiles { servers, hosts } = files(now).or(files(then));
+            let known = servers.unwrap().ok().map(|(servers, _)| servers.domain().unwrap().to_string());
+            assert_eq!((known.as_deref(), hosts.unwrap().is_ok()), (domain, domain.is_some()));
         }
     }
 }
