@@ -31,6 +31,7 @@ pub(crate) struct StreamedBody {
     scrubbing: Option<Box<Scrubbing>>,
     /// How often the credential was found in what is not the body.
     found: u64,
+    had_trailers: bool,
 }
 
 /// What a body that is cleaned as it passes has beyond one that is not.
@@ -69,7 +70,16 @@ impl StreamedBody {
     pub(super) fn new(incoming: Incoming, lease: Lease, scrubber: Rc<Scrubber>) -> Self {
         let exchange = Rc::clone(&lease.exchange);
         let idle_limit = lease.upstream.timeouts().idle;
-        let mut body = Self { incoming, lease: Some(lease), exchange, idle_limit, scrubber, scrubbing: None, found: 0 };
+        let mut body = Self {
+            incoming,
+            lease: Some(lease),
+            exchange,
+            idle_limit,
+            scrubber,
+            scrubbing: None,
+            found: 0,
+            had_trailers: false,
+        };
         body.note_end();
         body
     }
@@ -103,8 +113,13 @@ impl StreamedBody {
         self.found + self.scrubbing.as_ref().map_or(0, |scrubbing| scrubbing.body.found())
     }
 
+    /// Nothing comes after trailers, and nobody asks for it: that would be noticed by no one.
+    fn has_ended(&self) -> bool {
+        self.had_trailers || self.incoming.is_end_stream()
+    }
+
     fn note_end(&mut self) {
-        if self.incoming.is_end_stream()
+        if self.has_ended()
             && let Some(lease) = self.lease.take()
         {
             lease.give_back();
@@ -120,6 +135,7 @@ impl StreamedBody {
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::clean_answer_trailers(trailers);
                     self.found += self.scrubber.clean_fields(trailers);
+                    self.had_trailers = true;
                 }
                 self.note_end();
                 Poll::Ready(Some(Ok(frame)))
@@ -153,7 +169,7 @@ impl Body for StreamedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream() && self.scrubbing.as_ref().is_none_or(|scrubbing| scrubbing.is_empty())
+        self.has_ended() && self.scrubbing.as_ref().is_none_or(|scrubbing| scrubbing.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -177,7 +193,7 @@ impl Scrubbing {
         loop {
             let clean = match ready!(upstream.poll_upstream(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(piece) => self.body.push(piece, upstream.incoming.is_end_stream()),
+                    Ok(piece) => self.body.push(piece, upstream.has_ended()),
                     Err(other) => {
                         self.trailers = other.into_trailers().ok();
                         self.body.finish()

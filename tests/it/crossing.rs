@@ -124,6 +124,26 @@ fn trailers_pass_to_a_caller_that_takes_them() {
 }
 
 #[test]
+fn an_answer_ends_with_its_trailers() {
+    for scrub in ["headers", "body"] {
+        let origin = Origin::plain(|conversation| {
+            conversation.answer_all(
+                "HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 42\r\n\r\n",
+            );
+        });
+        let sidekey = Sidekey::start(&format!("{}scrub = \"{scrub}\"\n", origin.upstream("api")));
+        let mut caller = sidekey.connect();
+        for (number, lines) in ["TE: trailers\r\n", ""].into_iter().cycle().take(4).enumerate() {
+            caller.send(with(lines).replace("/api/x", &format!("/api/{number}")));
+            assert_eq!(caller.response().text(), "ok");
+            let record = sidekey.access(|record| record["path"] == format!("/api/{number}"));
+            assert_eq!(record.get("cut"), None, "{record}");
+        }
+        assert_eq!(origin.connections(), 1, "{scrub}: its connection is used again");
+    }
+}
+
+#[test]
 fn an_answers_hop_by_hop_fields_stop_here() {
     let origin = Origin::answering(
         "HTTP/1.1 200 Fine By Me\r\nConnection: X-Inner, keep-alive\r\nX-Inner: 1\r\nKeep-Alive: timeout=5\r\n\
