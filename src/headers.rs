@@ -69,8 +69,7 @@ pub(crate) fn readdress(head: &mut request::Parts, Target { upstream, path, .. }
 
 /// Takes off the upstream's answer what was only for sidekey, and keeps its redirects on sidekey.
 pub(crate) fn clean(headers: &mut HeaderMap, upstream: &Upstream, spoken: &Spoken) {
-    // By `Proxy-Status` a caller tells sidekey's answers from the upstream's.
-    remove(headers, |name| is_hop_by_hop(name.as_str()) || name.as_str() == "proxy-status");
+    remove(headers, |name| is_for_sidekey(name.as_str()));
     if let Some(location) = headers.get(LOCATION)
         && let Some(rewritten) = rewrite_location(location, upstream, spoken)
     {
@@ -85,9 +84,9 @@ pub(crate) fn clean_request_trailers(trailers: &mut HeaderMap, managed: &[Header
     remove(trailers, |name| policy::names_another(name) || may_not_cross(name, managed, drops));
 }
 
-/// Takes off an answer's trailers what frames or routes a message (RFC 9110 6.5.1).
+/// Takes off an answer's trailers what frames or routes a message (RFC 9110 6.5.1), and what only sidekey says.
 pub(crate) fn clean_answer_trailers(trailers: &mut HeaderMap) {
-    remove(trailers, |name| is_hop_by_hop(name.as_str()) || is_framing_or_routing(name.as_str()));
+    remove(trailers, |name| is_for_sidekey(name.as_str()) || is_framing_or_routing(name.as_str()));
 }
 
 /// Whether a field is one of `managed`, which are folded, or one for which `drops` holds; or could be taken for one.
@@ -125,6 +124,12 @@ fn is_hop_or_origin(name: &str) -> bool {
         14 if name == "content-length" => true,
         _ => is_hop_by_hop(name) || name.starts_with("x-forwarded-"),
     }
+}
+
+/// What of an upstream's answer is not for the caller. By `Proxy-Status`, which may be a trailer (RFC 9209 2), it tells
+/// sidekey's answers from the upstream's.
+fn is_for_sidekey(name: &str) -> bool {
+    is_hop_by_hop(name) || name == "proxy-status"
 }
 
 /// RFC 9110 7.6.1, and those that are for a proxy alone. Sorted by length, which most fields differ in.

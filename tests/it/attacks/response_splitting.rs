@@ -129,3 +129,17 @@ fn an_encoded_line_end_stays_encoded() {
     assert!(answer.fields.get("location").unwrap().ends_with("/api/x%0d%0aSet-Cookie:%20a=b?y=%0D%0A"), "{answer:?}");
     assert!(!answer.fields.has("set-cookie"));
 }
+
+/// By `Proxy-Status` a caller tells an error of sidekey's own: wherever an upstream puts one, it stops here.
+#[test]
+fn an_upstream_cannot_speak_for_sidekey() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nProxy-Status: sidekey; error=dns_error\r\nTrailer: Proxy-Status, X-Sum\r\n\
+         Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nProxy-Status: sidekey; error=dns_error\r\nX-Sum: 1\r\n\r\n",
+    );
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let answer = sidekey.ask(get("/api/x").replacen("\r\n", "\r\nTE: trailers\r\n", 1));
+    answer.assert_passed_on(200);
+    assert!(!answer.fields.has("proxy-status") && !answer.trailers.has("proxy-status"), "{answer:?}");
+    assert_eq!(answer.trailers.get("x-sum"), Some("1"));
+}
