@@ -4,18 +4,20 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::search::{Scrubbed, Scrubber};
+use super::search::{Scrubbed, Scrubber, Trails};
 
 /// The state between two pieces of a body: at most one form, written as long as its escapes can be.
 pub(crate) struct BodyScrubber {
     scrubber: Rc<Scrubber>,
     pub(super) held: Bytes,
+    /// How far forms were followed in what is held: it is not read again for every piece.
+    begun: Trails,
     found: u64,
 }
 
 impl BodyScrubber {
     pub(crate) fn new(scrubber: Rc<Scrubber>) -> Self {
-        Self { scrubber, held: Bytes::new(), found: 0 }
+        Self { scrubber, held: Bytes::new(), begun: Trails::new(), found: 0 }
     }
 
     /// What of the body can go on, now that `piece` has come: perhaps nothing. Without a finding it is not copied,
@@ -28,7 +30,9 @@ impl BodyScrubber {
             joined.extend_from_slice(&text);
             text = joined.freeze();
         }
-        let Scrubbed { replaced, settled, found } = self.scrubber.scrub(&text, is_last);
+        let begun = std::mem::take(&mut self.begun);
+        let Scrubbed { replaced, settled, found, begun } = self.scrubber.go_on(&text, begun, is_last);
+        self.begun = begun;
         // A copy: the piece's own memory need not wait for it.
         self.held = Bytes::copy_from_slice(text.get(settled..).unwrap_or_default());
         self.found += found;

@@ -94,7 +94,7 @@ impl Scrubber {
             found += 1;
         }
         for value in fields.values_mut() {
-            let scrubbed = self.scrub(value.as_bytes(), true);
+            let scrubbed = self.scrub(value.as_bytes());
             if let Some(clean) = scrubbed.replaced {
                 // What is put in is as legal as what stays.
                 *value =

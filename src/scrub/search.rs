@@ -5,8 +5,10 @@
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use super::filter::{self, Filter};
-use super::follow::{Case, Seen, follow};
+use super::follow::{Case, Trail, follow};
 use super::forms::{Form, Forms};
 
 /// What one upstream's answers are cleaned with.
@@ -26,7 +28,12 @@ pub(super) struct Scrubbed {
     /// So many bytes of the text are dealt with; the rest may be the beginning of a form.
     pub(super) settled: usize,
     pub(super) found: u64,
+    /// How far the forms could be followed that may begin there.
+    pub(super) begun: Trails,
 }
+
+/// How far forms have been followed from one place, each by its number.
+pub(super) type Trails = SmallVec<[(usize, Trail); 2]>;
 
 enum Found {
     Nothing,
@@ -37,6 +44,7 @@ enum Found {
     /// One may begin here: the text ends before that is known.
     Open {
         start: usize,
+        begun: Trails,
     },
 }
 
@@ -73,22 +81,30 @@ impl Scrubber {
 
     /// Whether a whole text, such as a field's value, holds a form.
     pub(super) fn finds_in(&self, text: &[u8]) -> bool {
-        text.len() >= self.shortest && !matches!(self.find(text, 0, true, Case::Exact), Found::Nothing)
+        text.len() >= self.shortest && !matches!(self.find(text, 0, Trails::new(), true, Case::Exact), Found::Nothing)
     }
 
     /// Whether a field's name does.
     pub(super) fn finds_in_name(&self, name: &[u8]) -> bool {
-        name.len() >= self.shortest && !matches!(self.find(name, 0, true, Case::Folded), Found::Nothing)
+        name.len() >= self.shortest && !matches!(self.find(name, 0, Trails::new(), true, Case::Folded), Found::Nothing)
     }
 
-    /// Replaces the forms in `text`; `is_whole`: nothing comes after it.
-    pub(super) fn scrub(&self, text: &[u8], is_whole: bool) -> Scrubbed {
+    /// Replaces the forms in `text`, which is all there is.
+    pub(super) fn scrub(&self, text: &[u8]) -> Scrubbed {
+        self.go_on(text, Trails::new(), true)
+    }
+
+    /// Replaces the forms in `text`, of which a part was `begun` with; `is_whole`: nothing comes after it.
+    pub(super) fn go_on(&self, text: &[u8], mut begun: Trails, is_whole: bool) -> Scrubbed {
         let mut replaced: Option<Vec<u8>> = None;
         let (mut from, mut found) = (0, 0);
         let settled = loop {
-            match self.find(text, from, is_whole, Case::Exact) {
+            match self.find(text, from, std::mem::take(&mut begun), is_whole, Case::Exact) {
                 Found::Nothing => break text.len(),
-                Found::Open { start } => break start,
+                Found::Open { start, begun: open } => {
+                    begun = open;
+                    break start;
+                }
                 Found::Form { start, end } => {
                     let clean = replaced.get_or_insert_default();
                     clean.extend_from_slice(text.get(from..start).unwrap_or_default());
@@ -101,39 +117,48 @@ impl Scrubber {
         if let Some(clean) = &mut replaced {
             clean.extend_from_slice(text.get(from..settled).unwrap_or_default());
         }
-        Scrubbed { replaced, settled, found }
+        Scrubbed { replaced, settled, found, begun }
     }
 
-    fn find(&self, text: &[u8], from: usize, is_whole: bool, case: Case) -> Found {
+    /// The first form from `from` on, where some may have been `begun` with.
+    fn find(&self, text: &[u8], from: usize, begun: Trails, is_whole: bool, case: Case) -> Found {
         let filter = match case {
             Case::Exact => &self.exact,
             Case::Folded => &self.folded,
         };
         let mut from = from;
-        while let Some((start, forms)) = filter.next(text, from) {
-            match self.longest(text, start, forms, case) {
-                Seen { open: true, .. } if !is_whole => return Found::Open { start },
-                Seen { end: Some(end), .. } => return Found::Form { start, end },
-                Seen { end: None, .. } => from = start + 1,
+        let begin = |(start, forms): (usize, u16)| {
+            let rest = text.get(start..).unwrap_or_default();
+            let forms = (0..self.forms.len()).filter(|form| forms & filter::bit(*form) != 0);
+            (start, self.follow(forms.map(|form| (form, Trail::begin())), rest, case))
+        };
+        let mut next = if begun.is_empty() {
+            filter.next(text, from).map(begin)
+        } else {
+            Some((from, self.follow(begun.into_iter(), text.get(from..).unwrap_or_default(), case)))
+        };
+        while let Some((start, trails)) = next {
+            if !is_whole && trails.iter().any(|(_, trail)| trail.is_open()) {
+                return Found::Open { start, begun: trails };
             }
+            if let Some(end) = trails.iter().filter_map(|(_, trail)| trail.end).max() {
+                return Found::Form { start, end: start + end };
+            }
+            from = start + 1;
+            next = filter.next(text, from).map(begin);
         }
         match text.last() {
             Some(&last) if !is_whole && from < text.len() && filter.may_begin(last) => {
-                Found::Open { start: text.len() - 1 }
+                Found::Open { start: text.len() - 1, begun: Trails::new() }
             }
             _ => Found::Nothing,
         }
     }
 
-    /// The longest of `forms` that begins at `start`.
-    fn longest(&self, text: &[u8], start: usize, forms: u16, case: Case) -> Seen {
-        let mut longest = Seen { end: None, open: false };
-        for (index, form) in self.forms.iter().enumerate() {
-            if forms & filter::bit(index) != 0 {
-                let seen = follow(form, text, start, case);
-                longest = Seen { end: longest.end.max(seen.end), open: longest.open || seen.open };
-            }
-        }
-        longest
+    /// Those of `trails` that lead on in `text`.
+    fn follow(&self, trails: impl Iterator<Item = (usize, Trail)>, text: &[u8], case: Case) -> Trails {
+        let forms =
+            trails.filter_map(|(index, trail)| Some((index, follow(self.forms.get(index)?, text, trail, case))));
+        forms.filter(|(_, trail)| trail.leads_on()).collect()
     }
 }
