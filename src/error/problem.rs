@@ -1,0 +1,366 @@
+//! What a caller is told, error by error: fixed texts, none of which depends on the request.
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::ProxyError;
+use crate::browser::BrowserError;
+use crate::caller::UnknownCaller;
+use crate::credential::{AuthorizeError, PlaceError};
+use crate::policy::PolicyError;
+use crate::route::RouteError;
+use crate::scrub::ScrubError;
+use crate::upstream::{CollectError, ConnectError, SendError};
+use crate::wire::Malformed;
+
+/// What the caller is told (RFC 9457, RFC 9209): fixed texts, none of which depends on the request.
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    /// The last part of `type`, under which `docs/errors.md` explains it.
+    pub(crate) slug: &'static str,
+    title: &'static str,
+    detail: &'static str,
+    /// RFC 9209 2.3.
+    pub(super) proxy_error: &'static str,
+}
+
+impl Problem {
+    /// Whether it is in doubt where the caller's next request would begin.
+    pub(super) fn ends_connection(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::BAD_REQUEST
+                | StatusCode::REQUEST_TIMEOUT
+                | StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+                | StatusCode::HTTP_VERSION_NOT_SUPPORTED
+        )
+    }
+
+    pub(super) fn body(&self, request_id: &str) -> Bytes {
+        let Self { status, slug, title, detail, .. } = self;
+        let status = status.as_u16();
+        format!(
+            "{{\"type\":\"urn:sidekey:problem:{slug}\",\"title\":\"{title}\",\"status\":{status},\
+             \"detail\":\"{detail}\",\"request_id\":\"{request_id}\"}}\n"
+        )
+        .into()
+    }
+}
+
+impl ProxyError {
+    /// What a caller is told.
+    pub(crate) fn problem(&self) -> Problem {
+        match self {
+            Self::Malformed(error) => malformed(*error),
+            Self::HeaderTimeout => Problem {
+                status: StatusCode::REQUEST_TIMEOUT,
+                slug: "request-timeout",
+                title: "Request timeout",
+                detail: "The request did not arrive in time.",
+                proxy_error: "http_request_error",
+            },
+            Self::Browser(error) => browser(*error),
+            Self::Route(error) => route(*error),
+            Self::Caller(UnknownCaller) => unknown_caller(),
+            Self::Policy(error) => policy(error),
+            Self::MaxForwards(_) => Problem {
+                status: StatusCode::BAD_REQUEST,
+                slug: "malformed-request",
+                title: "Malformed request",
+                detail: "Max-Forwards must be one whole number.",
+                proxy_error: "http_request_error",
+            },
+            Self::Authorize(AuthorizeError::Body(error)) => body(error),
+            Self::Authorize(AuthorizeError::Place(error)) | Self::Send(SendError::Sign(error)) => place(*error),
+            Self::Send(error) => send(error),
+            Self::Scrub(error) => scrub(*error),
+        }
+    }
+}
+
+fn malformed(error: Malformed) -> Problem {
+    let (status, slug, title) = match error {
+        Malformed::HeaderTooLarge | Malformed::TooManyFields | Malformed::ManyFields => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "header-too-large", "Request header too large")
+        }
+        Malformed::Version => {
+            (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "version-not-supported", "HTTP version not supported")
+        }
+        Malformed::LineEnding
+        | Malformed::RequestLine
+        | Malformed::Target
+        | Malformed::StatusLine
+        | Malformed::Field
+        | Malformed::Host
+        | Malformed::ContentLength
+        | Malformed::TransferEncoding
+        | Malformed::TwoFramings
+        | Malformed::Chunk
+        | Malformed::TooManyInterim => (StatusCode::BAD_REQUEST, "malformed-request", "Malformed request"),
+    };
+    let detail = match error {
+        Malformed::LineEnding => "A line ends without CRLF, or holds a bare CR.",
+        Malformed::RequestLine => "The request line is not of the form `METHOD target HTTP/1.1`.",
+        Malformed::Version => "sidekey speaks HTTP/1.1 and HTTP/1.0.",
+        Malformed::Target => "The request target must be a path or an absolute http URL, without illegal characters.",
+        Malformed::Field => "A header line is not of the form `name: value`.",
+        Malformed::Host => "A request must have exactly one Host.",
+        Malformed::ContentLength => "Content-Length must be one number.",
+        Malformed::TransferEncoding => "Transfer-Encoding must be `chunked` alone, in HTTP/1.1.",
+        Malformed::TwoFramings => "A request may have Content-Length or Transfer-Encoding, not both.",
+        Malformed::Chunk => "A chunk of the body is malformed.",
+        Malformed::HeaderTooLarge => "The header is larger than 64 KiB.",
+        Malformed::TooManyFields | Malformed::ManyFields => "The header has more than 128 fields.",
+        Malformed::StatusLine | Malformed::TooManyInterim => "The message is malformed.",
+    };
+    Problem { status, slug, title, detail, proxy_error: "http_request_error" }
+}
+
+fn method_not_allowed() -> Problem {
+    Problem {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        slug: "method-not-allowed",
+        title: "Method not allowed",
+        detail: "CONNECT and TRACE are not forwarded.",
+        proxy_error: "http_request_denied",
+    }
+}
+
+fn unknown_caller() -> Problem {
+    Problem {
+        status: StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+        slug: "unknown-caller",
+        title: "Unknown caller",
+        detail: "A token is needed: in Proxy-Authorization, or where the upstream's own key would be.",
+        proxy_error: "http_request_denied",
+    }
+}
+
+fn policy(error: &PolicyError) -> Problem {
+    let forbidden = |slug, detail| Problem {
+        status: StatusCode::FORBIDDEN,
+        slug,
+        title: "Forbidden",
+        detail,
+        proxy_error: "http_request_denied",
+    };
+    let ambiguous = |detail| Problem {
+        status: StatusCode::BAD_REQUEST,
+        slug: "ambiguous-request",
+        title: "Ambiguous request",
+        detail,
+        proxy_error: "http_request_error",
+    };
+    match error {
+        PolicyError::Trace => method_not_allowed(),
+        PolicyError::NotForCaller => forbidden("not-for-caller", "This caller may not use this upstream."),
+        PolicyError::NotAllowed | PolicyError::Denied(_) => {
+            forbidden("not-allowed", "The rules for this upstream do not allow this method and path.")
+        }
+        PolicyError::Path(_) => ambiguous(
+            "Where rules apply, a path must have one reading: no `.`, `..` or empty segment, `;`, backslash, \
+             doubtful percent-encoding.",
+        ),
+        PolicyError::Override(_) => {
+            ambiguous("Where rules apply, no field may name another method or path than the request line.")
+        }
+    }
+}
+
+fn browser(error: BrowserError) -> Problem {
+    match error {
+        BrowserError::Origin | BrowserError::Site | BrowserError::Preflight => Problem {
+            status: StatusCode::FORBIDDEN,
+            slug: "web-page",
+            title: "Web pages may not use this",
+            detail: "The request comes from a web page. Only pages of an origin in `browser.allow_origins` may ask.",
+            proxy_error: "http_request_denied",
+        },
+    }
+}
+
+fn route(error: RouteError) -> Problem {
+    let unknown_host = Problem {
+        status: StatusCode::MISDIRECTED_REQUEST,
+        slug: "unknown-host",
+        title: "Unknown host",
+        detail: "The Host of the request means no upstream, nor this listener.",
+        proxy_error: "destination_not_found",
+    };
+    match error {
+        RouteError::Tunnel => method_not_allowed(),
+        RouteError::UnknownHost => unknown_host,
+        RouteError::AmbiguousHost => Problem {
+            slug: "ambiguous-host",
+            title: "Ambiguous host",
+            detail: "More than one upstream has this host: use an upstream's name, as in `NAME.localhost` or `/NAME/…`.",
+            ..unknown_host
+        },
+        RouteError::UnknownName => Problem {
+            status: StatusCode::NOT_FOUND,
+            slug: "unknown-upstream",
+            title: "Unknown upstream",
+            detail: "No upstream has this name. The first segment of the path, or NAME in `NAME.localhost`, names one.",
+            proxy_error: "destination_not_found",
+        },
+        RouteError::BadAuthority => Problem {
+            status: StatusCode::BAD_REQUEST,
+            slug: "malformed-request",
+            title: "Malformed request",
+            detail: "The authority of the request is not of the form `host` or `host:port`.",
+            proxy_error: "http_request_error",
+        },
+    }
+}
+
+fn body(error: &CollectError) -> Problem {
+    match error {
+        CollectError::TooLarge => Problem {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            slug: "body-too-large",
+            title: "Body too large",
+            detail: "The body is larger than what sidekey may hold to sign it (`max_signed_body`).",
+            proxy_error: "http_request_error",
+        },
+        CollectError::Caller(_) => broken_body(),
+        CollectError::Timeout => slow_body(),
+    }
+}
+
+fn broken_body() -> Problem {
+    Problem {
+        status: StatusCode::BAD_REQUEST,
+        slug: "malformed-request",
+        title: "Malformed request",
+        detail: "The body ended before its time, or is not framed as it should be.",
+        proxy_error: "http_request_error",
+    }
+}
+
+fn slow_body() -> Problem {
+    Problem {
+        status: StatusCode::REQUEST_TIMEOUT,
+        slug: "request-timeout",
+        title: "Request timeout",
+        detail: "The body did not arrive in time.",
+        proxy_error: "http_request_error",
+    }
+}
+
+fn place(error: PlaceError) -> Problem {
+    match error {
+        PlaceError::RepeatedField => Problem {
+            status: StatusCode::BAD_REQUEST,
+            slug: "malformed-request",
+            title: "Malformed request",
+            detail: "A header field that is to be signed occurs more than once.",
+            proxy_error: "http_request_error",
+        },
+        PlaceError::NotLegal => Problem {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            slug: "credential-unusable",
+            title: "Credential unusable",
+            detail: "The credential for this upstream could not be put on the request.",
+            proxy_error: "proxy_configuration_error",
+        },
+    }
+}
+
+fn send(error: &SendError) -> Problem {
+    let bad_gateway = |slug, detail, proxy_error| Problem {
+        status: StatusCode::BAD_GATEWAY,
+        slug,
+        title: "Bad gateway",
+        detail,
+        proxy_error,
+    };
+    let timeout = |slug, detail, proxy_error| Problem {
+        status: StatusCode::GATEWAY_TIMEOUT,
+        slug,
+        title: "Gateway timeout",
+        detail,
+        proxy_error,
+    };
+    match error {
+        SendError::Connect(error) => match error {
+            ConnectError::Lookup(_) => bad_gateway("dns-error", "The upstream's name does not resolve.", "dns_error"),
+            ConnectError::LookupTimeout => {
+                timeout("dns-timeout", "The upstream's name did not resolve in time.", "dns_timeout")
+            }
+            ConnectError::Prohibited(_) => bad_gateway(
+                "address-prohibited",
+                "The upstream's name leads to an address that is not dialled.",
+                "destination_ip_prohibited",
+            ),
+            ConnectError::Loop => Problem {
+                status: StatusCode::LOOP_DETECTED,
+                slug: "proxy-loop",
+                title: "Loop detected",
+                detail: "The upstream's address is that of sidekey itself.",
+                proxy_error: "proxy_loop_detected",
+            },
+            ConnectError::Unroutable(_) => {
+                bad_gateway("unroutable", "The upstream's address cannot be reached.", "destination_ip_unroutable")
+            }
+            ConnectError::Refused(_) => {
+                bad_gateway("connection-refused", "The upstream refused the connection.", "connection_refused")
+            }
+            ConnectError::Terminated(_) => bad_gateway(
+                "connection-terminated",
+                "The connection to the upstream was lost while it was being made.",
+                "connection_terminated",
+            ),
+            ConnectError::ConnectTimeout => {
+                timeout("connection-timeout", "The upstream could not be connected to in time.", "connection_timeout")
+            }
+            ConnectError::TlsTimeout => timeout(
+                "connection-timeout",
+                "The upstream did not finish the TLS handshake in time.",
+                "connection_timeout",
+            ),
+            ConnectError::Certificate(_) => bad_gateway(
+                "tls-certificate",
+                "The upstream's certificate is not valid for its name.",
+                "tls_certificate_error",
+            ),
+            ConnectError::TlsProtocol(_) => {
+                bad_gateway("tls-protocol", "The TLS handshake with the upstream failed.", "tls_protocol_error")
+            }
+        },
+        SendError::Sign(error) => place(*error),
+        SendError::CallerBody(_) => broken_body(),
+        SendError::CallerTimeout => slow_body(),
+        SendError::ResponseTimeout => {
+            timeout("response-timeout", "The upstream did not answer in time.", "http_response_timeout")
+        }
+        SendError::UploadTimeout => {
+            timeout("response-timeout", "The upstream stopped taking the request.", "http_response_timeout")
+        }
+        SendError::Incomplete(_) | SendError::Terminated(_) => bad_gateway(
+            "response-incomplete",
+            "The upstream closed the connection before it had answered.",
+            "http_response_incomplete",
+        ),
+        SendError::Malformed(_) | SendError::UnaskedUpgrade => {
+            bad_gateway("response-malformed", "The upstream's answer is not well-formed HTTP.", "http_protocol_error")
+        }
+    }
+}
+
+fn scrub(error: ScrubError) -> Problem {
+    Problem {
+        status: StatusCode::BAD_GATEWAY,
+        slug: "response-not-scrubbable",
+        title: "Bad gateway",
+        detail: match error {
+            ScrubError::ContentCoding => {
+                "The upstream's answer is compressed, so that no credential could be seen in it."
+            }
+            ScrubError::Partial => {
+                "The upstream's answer is a part of something, which could begin within a credential."
+            }
+        },
+        proxy_error: "http_response_content_coding",
+    }
+}
