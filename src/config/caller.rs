@@ -1,7 +1,8 @@
 //! `[caller.NAME]`: who may ask, for what. With one caller, there is nobody else.
 
 use super::error::{Fault, list};
-use super::read::{At, Place, Table};
+use super::listen::ListenerFile;
+use super::read::{At, Place, Reader, Table};
 use super::{Caller, names, rules};
 use crate::caller::{Token, TokenError};
 use crate::policy::rules::Rules;
@@ -85,6 +86,21 @@ pub(super) fn resolve(table: &Table<'_>, written: Vec<CallerFile<'_>>, known: &[
     written.into_iter().map(|caller| caller.resolve(table, known, read)).collect()
 }
 
+/// Refuses a caller that is known by the other end of a Unix socket where no listener is one: it could never come. Without
+/// any listener there is one on TCP; one whose address could not be read may have been meant as a socket.
+pub(super) fn check_sockets(reader: &Reader<'_>, callers: &[CallerFile<'_>], listeners: &[ListenerFile<'_>]) {
+    if !listeners.iter().all(|listener| listener.tcp().is_some()) {
+        return;
+    }
+    for caller in callers.iter().filter(|caller| caller.uid.or(caller.gid).is_some()) {
+        let fault = Fault::new("known by `uid` or `gid`, and no listener is a Unix socket");
+        reader.refuse(
+            &caller.place,
+            fault.hint("add a `[listen.NAME]` with `address = \"unix:/PATH\"`, or use a `token`"),
+        );
+    }
+}
+
 /// Refuses a second caller that could not be told from the first.
 fn refuse_twins(table: &Table<'_>, callers: &[CallerFile<'_>]) {
     for (index, caller) in callers.iter().enumerate() {
@@ -155,10 +171,14 @@ mod tests {
     ];
     const UPSTREAMS: &str = "[upstream.a]\nurl = 'https://a.test'\nauth.bearer.token = 'env:KEY'\n\
                              [upstream.b]\nurl = 'https://b.test'\nauth.bearer.token = 'env:KEY'\n";
+    const SOCKET: &str = "[listen.s]\naddress = 'unix:s.sock'\n";
 
     fn parse(text: &str) -> Result<Config, String> {
-        let text = format!("{text}{UPSTREAMS}");
-        parse_with(Path::new("sidekey.toml"), &text, Source::Given(&SECRETS)).map_err(|error| error.to_string())
+        parse_whole(&format!("{text}{UPSTREAMS}{SOCKET}"))
+    }
+
+    fn parse_whole(text: &str) -> Result<Config, String> {
+        parse_with(Path::new("sidekey.toml"), text, Source::Given(&SECRETS)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -220,5 +240,20 @@ mod tests {
             assert!(report.contains(told) && report.starts_with("error: 1 problem"), "{text}\n{report}");
             assert!(!report.contains("hunter2"), "{report}");
         }
+    }
+
+    #[test]
+    fn a_caller_that_needs_a_socket_has_one_to_come_by() {
+        const TCP: &str = "[listen.t]\naddress = '127.0.0.1:0'\n";
+        let told = "1:9  `caller.x`: known by `uid` or `gid`, and no listener is a Unix socket";
+        for id in ["uid", "gid"] {
+            let caller = format!("[caller.x]\n{id} = 1\nupstreams = ['a']\n{UPSTREAMS}");
+            for listeners in ["", TCP] {
+                let report = parse_whole(&format!("{caller}{listeners}")).err().unwrap();
+                assert!(report.contains(told) && report.starts_with("error: 1 problem"), "{report}");
+            }
+            assert!(parse_whole(&format!("{caller}{TCP}{SOCKET}")).is_ok());
+        }
+        assert!(parse_whole(&format!("[caller.x]\ntoken = 'env:TOKEN'\nupstreams = ['a']\n{UPSTREAMS}")).is_ok());
     }
 }

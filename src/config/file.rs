@@ -76,6 +76,7 @@ fn read_config(table: &mut Table<'_>) -> Config {
     }
     names::check(reader, &listeners, &upstreams);
     let read: Vec<&str> = upstreams.read.iter().map(|upstream| &*upstream.name).collect();
+    caller::check_sockets(reader, &callers, &listeners);
     let callers = caller::resolve(table, callers, &upstreams.names, &read);
     listen::check_open(reader, &listeners, !callers.is_empty());
     let upstreams = upstreams.read;
