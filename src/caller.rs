@@ -114,6 +114,14 @@ impl Caller {
         }
     }
 
+    /// Whether it is known by the other end of a Unix socket, so that it can come by no other listener.
+    pub(crate) fn needs_socket(&self) -> bool {
+        match self {
+            Self::Anyone => false,
+            Self::Known(known) => known.uid.or(known.gid).is_some(),
+        }
+    }
+
     /// The rules that this caller has for an upstream. `None`: it may not use it at all.
     pub(crate) fn rules_for(&self, upstream: &str) -> Option<&Rules> {
         match self {

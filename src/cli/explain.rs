@@ -7,8 +7,8 @@ use http::header::HOST;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use crate::browser::{self, Guard};
-use crate::caller::{Caller, Callers, Peer};
-use crate::config::Config;
+use crate::caller::{Caller, Callers, Peer, UnknownCaller};
+use crate::config::{Config, ListenAddress, Listener};
 use crate::error::ProxyError;
 use crate::policy::rules::Verdict;
 use crate::policy::{self, Sought};
@@ -27,7 +27,7 @@ pub struct Asked {
     /// As if this caller asked
     #[arg(long, value_name = "NAME")]
     pub caller: Option<String>,
-    /// As if it came in by this listener [default: the first]
+    /// As if it came in by this listener [default: the first by which the caller can come]
     #[arg(long, value_name = "NAME")]
     pub listen: Option<String>,
     /// With this header field; may be given more than once
@@ -70,21 +70,20 @@ pub enum ExplainError {
 /// # Errors
 /// It is no request, or names what the config does not have.
 pub fn explain(config: &Config, asked: &Asked, out: &mut dyn Write) -> Result<Outlook, ExplainError> {
-    let listener = match &asked.listen {
-        None => 0,
-        Some(name) => {
-            let position = config.listeners.iter().position(|listener| *listener.name == **name);
-            position.ok_or_else(|| ExplainError::Unknown { kind: "listener", name: name.clone() })?
-        }
-    };
     let callers = Callers::new(config);
-    let named = match &asked.caller {
-        None => None,
+    let named = asked.caller.as_deref().map(|name| callers.named(name).ok_or_else(|| unknown("caller", name)));
+    let named = named.transpose()?;
+    let needs_socket = named.as_ref().is_some_and(Caller::needs_socket);
+    let admits = |listener: &Listener| !needs_socket || matches!(listener.address, ListenAddress::Unix { .. });
+    let mut listeners = config.listeners.iter();
+    let listener = match asked.listen.as_deref() {
+        None => listeners.position(admits).unwrap_or(0),
         Some(name) => {
-            let unknown = || ExplainError::Unknown { kind: "caller", name: name.clone() };
-            Some(callers.named(name).ok_or_else(unknown)?)
+            listeners.position(|listener| *listener.name == *name).ok_or_else(|| unknown("listener", name))?
         }
     };
+    let is_admitted = config.listeners.get(listener).is_some_and(admits);
+    let named = named.map(|caller| if is_admitted { Ok(caller) } else { Err(UnknownCaller) });
     let request = request(asked)?;
     let mut lines = Lines { out };
     if let Some(listener) = config.listeners.get(listener) {
@@ -95,7 +94,12 @@ pub fn explain(config: &Config, asked: &Asked, out: &mut dyn Write) -> Result<Ou
         Ok(own) => lines.end(own, "sidekey would answer it itself"),
         Err(Stop::Refused(error)) => {
             if matches!(error, ProxyError::Caller(_)) {
-                lines.say("hint", "name a caller with `--caller`, or bring its token with `--header`")?;
+                let hint = if asked.caller.is_some() {
+                    "this caller is known by a Unix socket alone: name a listener that is one with `--listen`"
+                } else {
+                    "name a caller with `--caller`, or bring its token with `--header`"
+                };
+                lines.say("hint", hint)?;
             }
             let problem = error.problem();
             let told = format!("refused with {} {}: {}", problem.status.as_u16(), problem.slug, error.chain());
@@ -103,6 +107,10 @@ pub fn explain(config: &Config, asked: &Asked, out: &mut dyn Write) -> Result<Ou
         }
         Err(Stop::Write(error)) => Err(error.into()),
     }
+}
+
+fn unknown(kind: &'static str, name: &str) -> ExplainError {
+    ExplainError::Unknown { kind, name: name.to_owned() }
 }
 
 /// Why the stages were not gone through to the end.
@@ -125,7 +133,7 @@ fn refused(error: impl Into<ProxyError>) -> Stop {
 fn through(
     config: &Config,
     callers: &Callers,
-    named: Option<Caller>,
+    named: Option<Result<Caller, UnknownCaller>>,
     listener: usize,
     mut request: Request<()>,
     lines: &mut Lines<'_>,
@@ -142,7 +150,7 @@ fn through(
     let target = Routes::new(config, Upstream::offline(config)).find(listener, &request);
     let meant = target.as_ref().ok().map(|target| &*target.upstream);
     let peer = Peer { listener, process: None };
-    let caller = named.map_or_else(|| callers.identify(peer, request.headers(), meant), Ok).map_err(refused)?;
+    let caller = named.unwrap_or_else(|| callers.identify(peer, request.headers(), meant)).map_err(refused)?;
     if let Some(name) = caller.name() {
         lines.say("caller", name)?;
     }

@@ -8,6 +8,9 @@ const CONFIG: &str = r#"
 [listen.local]
 address = "127.0.0.1:8080"
 
+[listen.desk]
+address = "unix:desk.sock"
+
 [listen.images]
 address = "unix:images.sock"
 upstream = "imagior"
@@ -76,6 +79,12 @@ fn explain_says_what_every_stage_decides() {
             &["POST", "https://api.messagemedia.com/v1/messages", "--caller", "shop"],
             0,
             &["  rule        allowed by `* /v1/**`", "  rule        allowed by `POST /v1/messages`, for this caller"],
+        ),
+        (&["GET", "/hub/v1/x", "--caller", "desk"], 0, &["  caller      desk", "it would be sent"]),
+        (
+            &["GET", "/hub/v1/x", "--caller", "desk", "--listen", "local"],
+            1,
+            &["refused with 407 unknown-caller: the caller is none of those in `[caller]`"],
         ),
         (
             &["GET", "/hub/v1/../x", "--caller", "desk"],
