@@ -1,4 +1,4 @@
-//! The request path without its sockets, for the targets that look at what comes out of it.
+//! The request path without its sockets, and what is put into it, for the targets that look at what comes out.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
+use crate::Config;
 use crate::caller::Caller;
 use crate::config::file::parse_with;
 use crate::credential;
@@ -21,13 +22,8 @@ use crate::upstream::{Exchange, RequestBody, Upstream};
 pub(super) struct RequestPath(Routes);
 
 impl RequestPath {
-    /// As `config` has it, with these secrets.
-    #[expect(clippy::panic, reason = "the targets' own configs are right")]
     pub(super) fn new(config: &str, secrets: &[(&str, &[u8])]) -> Self {
-        let config = match parse_with(Path::new("fuzz.toml"), config, Source::Given(secrets)) {
-            Ok(config) => config,
-            Err(error) => panic!("{error}"),
-        };
+        let config = parse(config, secrets);
         Self(Routes::new(&config, Upstream::offline(&config)))
     }
 
@@ -54,6 +50,15 @@ impl RequestPath {
         let outgoing = Box::new(Outgoing { head, body: whole, exchange, wants_body: None });
         let mut authorized: Authorized = credential::authorize(grant, outgoing).now_or_never()?.ok()?;
         Some(authorized.take(false))
+    }
+}
+
+/// A target's own config, with these secrets.
+#[expect(clippy::panic, reason = "the targets' own configs are right")]
+pub(super) fn parse(config: &str, secrets: &[(&str, &[u8])]) -> Config {
+    match parse_with(Path::new("fuzz.toml"), config, Source::Given(secrets)) {
+        Ok(config) => config,
+        Err(error) => panic!("{error}"),
     }
 }
 

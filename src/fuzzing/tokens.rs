@@ -4,11 +4,10 @@ use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderValue;
 
+use super::path::{fields, parse};
 use crate::caller::{Callers, Peer};
-use crate::config::file::parse_with;
-use crate::secret::source::Source;
 use crate::upstream::Upstream;
 
 /// What the one caller has to bring.
@@ -33,31 +32,18 @@ auth.hmac = { username = 'env:KEY', secret = 'env:KEY' }
 ";
 
 thread_local! {
-    static KNOWN: Option<(Callers, Vec<Rc<Upstream>>)> = known();
-}
-
-fn known() -> Option<(Callers, Vec<Rc<Upstream>>)> {
-    let secrets = [("env:TOKEN", TOKEN.as_bytes()), ("env:KEY", &b"planted secret"[..])];
-    let config = parse_with(std::path::Path::new("fuzz.toml"), CONFIG, Source::Given(&secrets)).ok()?;
-    Some((Callers::new(&config), Upstream::offline(&config)))
+    static KNOWN: (Callers, Vec<Rc<Upstream>>) = {
+        let config = parse(CONFIG, &[("env:TOKEN", TOKEN.as_bytes()), ("env:KEY", b"planted secret")]);
+        (Callers::new(&config), Upstream::offline(&config))
+    };
 }
 
 /// Takes header lines, and asks for the caller before each upstream, and before none.
 #[expect(clippy::panic, reason = "a panic is how a fuzz target says that something is wrong")]
 pub fn tokens(data: &[u8]) {
-    let mut headers = HeaderMap::new();
-    for line in data.split(|b| *b == b'\n') {
-        let Some(colon) = line.iter().position(|b| *b == b':') else { continue };
-        let (name, value) = line.split_at(colon);
-        let name = HeaderName::from_bytes(name.trim_ascii());
-        let value = HeaderValue::from_bytes(value.get(1..).unwrap_or_default().trim_ascii());
-        if let (Ok(name), Ok(value)) = (name, value) {
-            headers.append(name, value);
-        }
-    }
+    let headers = fields(data);
     let peer = Peer { listener: 0, process: None };
-    KNOWN.with(|known| {
-        let Some((callers, upstreams)) = known else { panic!("the config is wrong") };
+    KNOWN.with(|(callers, upstreams)| {
         for meant in upstreams.iter().map(|upstream| Some(&**upstream)).chain([None]) {
             if callers.identify(peer, &headers, meant).is_ok() && !headers.values().any(brings_token) {
                 panic!("known without the token: {headers:?}");
