@@ -1,4 +1,4 @@
-//! Stage 1: does a web page ask? A page from anywhere can make a browser send requests to a port on loopback, so none
+//! Stage 2: does a web page ask? A page from anywhere can make a browser send requests to a port on loopback, so none
 //! may use sidekey but those of the origins that the config lists. They get CORS from here, whatever the vendor says.
 
 use http::header::{

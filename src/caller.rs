@@ -1,4 +1,4 @@
-//! Stage 3: who is asking? With callers in the config, whoever is none of them gets no further.
+//! Stage 4: who is asking? With callers in the config, whoever is none of them gets no further.
 
 mod token;
 

@@ -1,4 +1,4 @@
-//! Stage 4: may they? A [`Grant`] is made here and nowhere else.
+//! Stage 5: may they? A [`Grant`] is made here and nowhere else.
 
 mod path;
 pub(crate) mod rules;

@@ -1,4 +1,4 @@
-//! Stage 2: which upstream is meant? Exact names only, and nothing is forwarded that names none.
+//! Stage 3: which upstream is meant? Exact names only, and nothing is forwarded that names none.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

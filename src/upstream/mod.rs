@@ -1,4 +1,4 @@
-//! Stage 7, the vendor's side: [`send()`] takes only what is `Authorized`, and answers with what the vendor said.
+//! Stage 8, the vendor's side: [`send()`] takes only what is `Authorized`, and answers with what the vendor said.
 
 pub(crate) mod address;
 mod answer;

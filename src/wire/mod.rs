@@ -1,5 +1,5 @@
-//! The grammar of RFC 9112, read strictly. hyper parses messages; what is here decides which bytes hyper may see, so
-//! that sidekey, hyper and the other side can never disagree about where a message ends.
+//! Stage 1: is it HTTP, beyond doubt? The grammar of RFC 9112, read strictly. hyper parses messages; what is here decides
+//! which bytes hyper may see, so that sidekey, hyper and the other side can never disagree about where a message ends.
 //!
 //! [`Screen`] stands between a socket and hyper. It holds back a header, or a line of a chunked body, until it is
 //! complete and sound, and lets nothing after the first fault through, nor a request that came in one read with it.
