@@ -249,17 +249,31 @@ fn the_page_on_the_config_has_every_key() {
     assert!(keys > 20, "only {keys} keys were found");
 }
 
+/// The names under which a page's headings can be linked to: in lower case, `-` for a space, other signs left out.
+fn anchors(page: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let kept = heading.trim_start_matches('#').trim().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
 #[test]
 fn every_link_leads_somewhere() {
     let mut links = 0;
     for document in documents() {
         let folder = PathBuf::from(&document).parent().unwrap().to_owned();
         for link in read(&document).split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())) {
-            if !link.contains("://") && !link.starts_with('#') {
-                let file = root().join(&folder).join(link.split('#').next().unwrap());
-                assert!(file.exists(), "{document}: {link}");
-                links += 1;
+            if link.contains("://") {
+                continue;
             }
+            let (file, heading) = link.split_once('#').unwrap_or((&link, ""));
+            let file = if file.is_empty() { root().join(&document) } else { root().join(&folder).join(file) };
+            assert!(file.exists(), "{document}: {link}");
+            assert!(heading.is_empty() || anchors(&file).contains(heading), "{document}: {link}");
+            links += 1;
         }
     }
     assert!(links > 10, "only {links} links were found");
