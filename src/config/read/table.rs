@@ -172,20 +172,14 @@ impl<'a> Table<'a> {
         expected: &str,
         mut read: impl FnMut(At<&'a str>, &Self, Vec<At<&'a str>>) -> T,
     ) -> Vec<T> {
-        self.any_key = true;
-        let mut entries: Vec<_> = self.entries.iter().collect();
-        entries.sort_by_key(|(key, _)| key.span().start);
-        let mut results = Vec::with_capacity(entries.len());
-        for (key, value) in entries {
-            let path = self.key_path(key.get_ref());
-            let place = Place { span: value.span(), key: path.clone() };
-            match value.get_ref().as_array() {
+        let mut results = Vec::new();
+        for (name, value) in self.whatever_its_name() {
+            match value.value.as_array() {
                 Some(items) => {
-                    let texts = self.texts(items, &place);
-                    let name = At { value: key.get_ref().as_ref(), place: Place { span: key.span(), key: path } };
+                    let texts = self.texts(items, &value.place);
                     results.push(read(name, self, texts));
                 }
-                None => self.refuse_key(&place, unexpected(expected, value.get_ref())),
+                None => self.refuse_key(&value.place, unexpected(expected, value.value)),
             }
         }
         results
@@ -270,21 +264,28 @@ impl<'a> Table<'a> {
 
     /// Every table in this one, whatever its name, in the order of the file.
     pub(crate) fn each<T>(&mut self, mut read: impl FnMut(&At<&'a str>, &mut Table<'a>) -> Option<T>) -> Vec<T> {
+        let mut results = Vec::new();
+        for (name, value) in self.whatever_its_name() {
+            let Some(table) = value.value.as_table() else {
+                self.refuse_key(&value.place, unexpected("a table", value.value));
+                continue;
+            };
+            results.extend(self.reader.table(table, value.place, |table| read(&name, table)));
+        }
+        results
+    }
+
+    /// Every name and value in this table, in the order of the file.
+    fn whatever_its_name(&mut self) -> Vec<(At<&'a str>, At<&'a DeValue<'a>>)> {
         self.any_key = true;
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        let mut results = Vec::with_capacity(entries.len());
-        for (key, value) in entries {
+        let entries = entries.into_iter().map(|(key, value)| {
             let path = self.key_path(key.get_ref());
-            let place = Place { span: value.span(), key: path.clone() };
-            let Some(table) = value.get_ref().as_table() else {
-                self.refuse_key(&place, unexpected("a table", value.get_ref()));
-                continue;
-            };
-            let name = At { value: key.get_ref().as_ref(), place: Place { span: key.span(), key: path } };
-            results.extend(self.reader.table(table, place, |table| read(&name, table)));
-        }
-        results
+            let name = At { value: key.get_ref().as_ref(), place: Place { span: key.span(), key: path.clone() } };
+            (name, At { value: value.get_ref(), place: Place { span: value.span(), key: path } })
+        });
+        entries.collect()
     }
 
     /// Lets any key pass: the table itself was refused.
