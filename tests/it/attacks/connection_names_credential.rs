@@ -1,18 +1,7 @@
 //! A caller that has `Connection` name what must arrive.
 
-use super::{MINE, assert_only_ours, bearer, with, with_api_key, with_hmac};
+use super::{MINE, assert_only_ours, bearer, with_api_key, with_hmac};
 use crate::support::{Origin, Sidekey};
-
-#[test]
-fn connection_cannot_take_the_credential_or_the_host_off() {
-    let origin = Origin::ok();
-    let sidekey = Sidekey::start(&origin.upstream("api"));
-    sidekey.ask(with("Connection: authorization, host, content-length\r\n")).assert_passed_on(200);
-    let arrived = origin.request().fields;
-    let credential = format!("Bearer {}", sidekey.secret("env:TOKEN"));
-    assert_eq!(arrived.get("authorization"), Some(credential.as_str()));
-    assert_eq!(arrived.get("host"), Some(origin.authority().as_str()));
-}
 
 #[test]
 fn what_connection_names_arrives_once_all_the_same_if_it_is_ours() {

@@ -25,7 +25,8 @@ fn a_folded_line_is_refused_wherever_it_stands() {
         assert_eq!(answer.status, 400, "{fields:?}");
         answer.assert_own(400, "http_request_error");
     }
-    sidekey.ask(format!("GET /api/x HTTP/1.1\r\n Authorization: {MINE}\r\nHost: localhost\r\n\r\n"));
+    let behind_the_request_line = format!("GET /api/x HTTP/1.1\r\n Authorization: {MINE}\r\nHost: localhost\r\n\r\n");
+    sidekey.ask(behind_the_request_line).assert_own(400, "http_request_error");
     assert_eq!(origin.connections(), 0);
     sidekey.ask(with("")).assert_passed_on(200);
     assert_only_ours(&origin, 1, "authorization", &bearer(&sidekey));
