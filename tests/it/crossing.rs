@@ -1,11 +1,6 @@
 //! What crosses, both ways, and what does not: read off the bytes that the origin got.
 
-use crate::support::{Origin, Sidekey, get, holds, post};
-
-/// A GET with `fields`.
-fn with(fields: &str) -> String {
-    format!("GET /api/x HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
-}
+use crate::support::{Origin, Sidekey, get, get_with, holds, post};
 
 #[test]
 fn hop_by_hop_fields_and_those_that_connection_names_stop_here() {
@@ -22,7 +17,7 @@ fn hop_by_hop_fields_and_those_that_connection_names_stop_here() {
         "Upgrade: websocket",
         "TE: gzip",
     ];
-    let request = with(&format!("{}\r\nX-Kept: a\r\nX-Kept: b\r\nAccount: sub\r\n", stops.join("\r\n")));
+    let request = get_with("/api/x", &format!("{}\r\nX-Kept: a\r\nX-Kept: b\r\nAccount: sub\r\n", stops.join("\r\n")));
     sidekey.ask(request).assert_passed_on(200);
     let arrived = origin.request().fields;
     for stop in stops {
@@ -40,7 +35,7 @@ fn where_a_request_came_from_is_not_told() {
     let told = "Forwarded: for=192.0.2.9\r\nX-Forwarded-For: 192.0.2.9\r\nX-Forwarded-Host: evil.192.0.2.9\r\n\
                 X-Forwarded-Proto: 192.0.2.9\r\nX_Forwarded_For: 192.0.2.9\r\nX-Real-IP: 192.0.2.9\r\n\
                 X-Forwarded-Anything: 192.0.2.9\r\nx_real_ip: 192.0.2.9\r\n";
-    sidekey.ask(with(told)).assert_passed_on(200);
+    sidekey.ask(get_with("/api/x", told)).assert_passed_on(200);
     assert!(!holds(&origin.raw(), b"192.0.2.9"), "{}", String::from_utf8_lossy(&origin.raw()));
 }
 
@@ -114,7 +109,7 @@ fn trailers_pass_to_a_caller_that_takes_them() {
          X-Sum: 42\r\nContent-Length: 9\r\nConnection: x\r\n\r\n",
     );
     let sidekey = Sidekey::start(&origin.upstream("api"));
-    let answer = sidekey.ask(with("TE: trailers, deflate;q=0.5\r\n"));
+    let answer = sidekey.ask(get_with("/api/x", "TE: trailers, deflate;q=0.5\r\n"));
     assert_eq!((answer.text().as_str(), answer.trailers.get("x-sum")), ("ok", Some("42")));
     assert!(!answer.trailers.has("content-length") && !answer.trailers.has("connection"));
     let arrived = origin.request().fields;
@@ -134,7 +129,7 @@ fn an_answer_ends_with_its_trailers() {
         let sidekey = Sidekey::start(&format!("{}scrub = \"{scrub}\"\n", origin.upstream("api")));
         let mut caller = sidekey.connect();
         for (number, lines) in ["TE: trailers\r\n", ""].into_iter().cycle().take(4).enumerate() {
-            caller.send(with(lines).replace("/api/x", &format!("/api/{number}")));
+            caller.send(get_with(&format!("/api/{number}"), lines));
             assert_eq!(caller.response().text(), "ok");
             let record = sidekey.access(|record| record["path"] == format!("/api/{number}"));
             assert_eq!(record.get("cut"), None, "{record}");

@@ -4,11 +4,11 @@
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
 
-use crate::support::{OK, Origin, PATIENCE, Sidekey, get, holds, until_true};
+use crate::support::{OK, Origin, PATIENCE, Sidekey, get, get_with, holds, until_true};
 
 /// A request of more fields than hyper takes without being told, and fewer than too many.
 fn crowded(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X: y\r\n".repeat(110))
+    get_with(target, &"X: y\r\n".repeat(110))
 }
 
 /// What follows a request whose answer ends the connection.

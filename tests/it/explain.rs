@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Ended, Origin, Sidekey, command, get};
+use crate::support::{Ended, Origin, Sidekey, command, get_with};
 
 const CONFIG: &str = r#"
 [listen.local]
@@ -161,9 +161,7 @@ fn a_new_token_is_one_that_a_caller_can_have() {
     let origin = Origin::ok();
     let callers = "[caller.shop]\ntoken = \"file:shop\"\nupstreams = [\"api\"]\n";
     let sidekey = Sidekey::start_in(folder, &format!("{}{callers}", origin.upstream("api")), "json");
-    let with = |token: &str| {
-        sidekey.ask(get("/api/x").replace("\r\n\r\n", &format!("\r\nAuthorization: Bearer {token}\r\n\r\n")))
-    };
+    let with = |token: &str| sidekey.ask(get_with("/api/x", &format!("Authorization: Bearer {token}\r\n")));
     with(&first).assert_passed_on(200);
     with(&second).assert_own(407, "http_request_denied");
 }

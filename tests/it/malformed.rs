@@ -1,6 +1,6 @@
 //! Requests that are too large or of another version, and what the answer to a malformed one does not say.
 
-use crate::support::{Origin, QUERY, Sidekey, get};
+use crate::support::{Origin, QUERY, Sidekey, get, get_with};
 
 #[test]
 fn the_detail_does_not_repeat_the_request() {
@@ -33,7 +33,7 @@ fn a_header_of_64_kib_passes_and_a_longer_one_is_answered_431() {
 fn so_does_a_header_of_128_fields() {
     let origin = Origin::ok();
     let sidekey = Sidekey::start(&origin.upstream("api"));
-    let with = |fields: usize| get("/api/x").replace("\r\n\r\n", &format!("\r\n{}\r\n", "X: y\r\n".repeat(fields - 1)));
+    let with = |fields: usize| get_with("/api/x", &"X: y\r\n".repeat(fields - 1));
     sidekey.ask(with(128)).assert_passed_on(200);
     sidekey.ask(with(129)).assert_own(431, "http_request_error");
     assert_eq!(origin.request().fields.all("x").len(), 127);

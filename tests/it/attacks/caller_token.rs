@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::support::{Origin, Response, Sidekey, get, holds};
+use crate::support::{Origin, Response, Sidekey, get_with, holds};
 
 /// Each way of placing a vendor's key, and what an SDK sends that has the token for its key.
 const SCHEMES: [(&str, &str); 6] = [
@@ -42,7 +42,7 @@ fn field(sidekey: &Sidekey, template: &str, reference: &str) -> String {
 }
 
 fn ask(sidekey: &Sidekey, target: &str, field: &str) -> Response {
-    sidekey.ask(get(target).replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n")))
+    sidekey.ask(get_with(target, &format!("{field}\r\n")))
 }
 
 #[test]

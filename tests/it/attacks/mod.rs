@@ -26,14 +26,14 @@ mod unknown_caller;
 mod web_page;
 mod web_page_in_chromium;
 
-use crate::support::{Origin, Sidekey};
+use crate::support::{Origin, Sidekey, get_with};
 
 /// What no byte that reaches an upstream may hold: the caller's own credential.
 const MINE: &str = "mine-5ad1";
 
 /// A GET with `fields`.
 fn with(fields: &str) -> String {
-    format!("GET /api/x HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
+    get_with("/api/x", fields)
 }
 
 /// An `[upstream.api]` whose key goes in a field of its own.

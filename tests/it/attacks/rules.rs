@@ -1,6 +1,6 @@
 //! A compromised app asks for what it has no business with: rules for each upstream, and for each caller within it.
 
-use crate::support::{Origin, Response, Sidekey, get};
+use crate::support::{Origin, Response, Sidekey, get, get_with};
 
 const RULES: &str = "allow = [\"GET /v2/**\", \"POST,PUT /v2/tags\", \"* /open/*\"]\ndeny = [\"* /v2/keys/**\"]\n";
 
@@ -61,8 +61,8 @@ fn a_callers_rules_narrow_those_of_the_upstream() {
         ("file:desk", "/v2/tags", 200),
         ("file:desk", "/v2/keys", 403),
     ] {
-        let token = format!("\r\nAuthorization: Bearer {}\r\n\r\n", sidekey.secret(reference));
-        let answer = sidekey.ask(get(&format!("/api{path}")).replace("\r\n\r\n", &token));
+        let token = format!("Authorization: Bearer {}\r\n", sidekey.secret(reference));
+        let answer = sidekey.ask(get_with(&format!("/api{path}"), &token));
         assert_eq!(answer.status, status, "{reference} {path}");
     }
     assert_eq!(origin.requests().len(), 2);
@@ -91,7 +91,7 @@ fn a_field_that_names_another_method_or_path_is_refused_where_rules_are_in_force
     let (origin, sidekey) = start(RULES, "");
     let (free_origin, free) = start("", "");
     for field in fields {
-        let request = get("/api/v2/tags").replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
+        let request = get_with("/api/v2/tags", &format!("{field}\r\n"));
         sidekey.ask(&request).assert_own(400, "http_request_error");
         free.ask(&request).assert_passed_on(200);
     }

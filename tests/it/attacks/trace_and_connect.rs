@@ -1,6 +1,6 @@
 //! Methods that would show the credential to the caller, or open a way past sidekey.
 
-use crate::support::{Origin, Sidekey, get};
+use crate::support::{Origin, Sidekey, get, get_with};
 
 #[test]
 fn connect_and_trace_are_refused() {
@@ -37,8 +37,8 @@ fn no_other_protocol_is_begun() {
     let sidekey = Sidekey::start(&origin.upstream("api"));
     sidekey.ask(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").assert_own(505, "http_request_error");
     assert_eq!(origin.connections(), 0);
-    let upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
-    sidekey.ask(get("/api/x").replace("\r\n\r\n", &format!("\r\n{upgrade}"))).assert_passed_on(200);
+    let upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
+    sidekey.ask(get_with("/api/x", upgrade)).assert_passed_on(200);
     let arrived = origin.request().fields;
     assert!(!arrived.has("upgrade") && !arrived.has("connection") && !arrived.has("http2-settings"), "{arrived:?}");
 }

@@ -1,6 +1,6 @@
 //! Another process on the machine reaches the port: with callers in the config, it gets 407 and nothing else.
 
-use crate::support::{Origin, Response, Sidekey, get, get_from};
+use crate::support::{Origin, Response, Sidekey, get, get_from, get_with};
 
 /// An upstream with every kind of place for a key, and one caller.
 struct Guarded {
@@ -16,7 +16,7 @@ impl Guarded {
     }
 
     fn ask(&self, fields: &str) -> Response {
-        self.sidekey.ask(format!("GET /api/x HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"))
+        self.sidekey.ask(get_with("/api/x", fields))
     }
 }
 

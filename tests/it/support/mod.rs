@@ -54,6 +54,11 @@ pub(crate) fn get(target: &str) -> String {
     get_from("localhost", target)
 }
 
+/// The same with `fields`, each with its line's end.
+pub(crate) fn get_with(target: &str, fields: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
+}
+
 pub(crate) fn get_from(host: &str, target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")
 }
