@@ -1,12 +1,14 @@
 //! The config as a whole: what is right, everything that is wrong, and that no message holds a value.
 
+mod names;
 mod reach;
+mod secrets;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rcgen::{CertifiedKey, KeyPair};
+use rcgen::CertifiedKey;
 
 use super::file::parse_with;
 use super::{Config, ConfigError, ListenAddress, Scrub};
@@ -68,15 +70,6 @@ fn the_least_config_has_every_default() {
     assert!(upstream.tls.extra_roots.is_empty() && upstream.tls.server_name.is_none() && upstream.tls.client.is_none());
     assert!(config.browser.allow_origins.is_empty());
     assert_eq!(upstream.scrub, Scrub::Headers);
-    assert!(config.warnings().is_empty());
-}
-
-#[test]
-fn a_secret_too_short_to_be_scrubbed_is_warned_of() {
-    let warning = "`upstream.good`: a secret of fewer than 6 bytes is not looked for in answers by itself";
-    let config = parse(&format!("{GOOD}scrub = 'body'"), &[("env:KEY", b"5byte")]).unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!((config.warnings(), config.upstreams[0].scrub), (&[warning.to_owned()][..], Scrub::Body));
-    let config = parse(GOOD, &[("env:KEY", b"6bytes")]).unwrap_or_else(|error| panic!("{error}"));
     assert!(config.warnings().is_empty());
 }
 
@@ -159,31 +152,6 @@ fn what_is_written_is_what_is_had() {
 }
 
 #[test]
-fn a_name_that_means_an_upstream_is_no_other_ones() {
-    let two = |extra: &str| {
-        format!(
-            "{extra}[upstream.one]\npreset = 'imagior'\nauth.bearer.token = 'env:KEY'\n\
-             [upstream.two]\nurl = 'https://b.test'\nauth.bearer.token = 'env:KEY'\n"
-        )
-    };
-    for (text, told) in [
-        (two("") + "hosts = ['api.imagior.com']\n", "this is the host of the URL of `upstream.one`"),
-        (two("") + "hosts = ['one.localhost']\n", "this name means `upstream.one` already"),
-        (
-            two("[listen.a]\naddress = '127.0.0.1:1'\nnames = ['b.test']\n"),
-            "this name means `upstream.two`, not the listener",
-        ),
-        (
-            two("[listen.a]\naddress = '127.0.0.1:1'\nnames = ['one.localhost']\n"),
-            "this name means `upstream.one`, not the listener",
-        ),
-    ] {
-        assert!(refuse(&text).contains(told), "{text}");
-    }
-    accept(&(two("") + "hosts = ['b.test']\n"));
-}
-
-#[test]
 fn an_upstream_that_is_sidekey_itself_is_refused() {
     for (address, url) in [
         ("127.0.0.1:8081", "http://localhost:8081"),
@@ -198,11 +166,6 @@ fn an_upstream_that_is_sidekey_itself_is_refused() {
         assert!(told.contains("the URL leads to `listen.a`: sidekey would call itself"), "{told}");
         accept(&text.replace(&format!("url = '{url}'"), "url = 'http://127.0.0.1:8082'"));
     }
-}
-
-#[test]
-fn a_url_that_only_upstreams_share_is_right() {
-    accept(&format!("{GOOD}{}", GOOD.replace("upstream.good", "upstream.again")));
 }
 
 #[test]
@@ -233,68 +196,6 @@ fn unknown_keys_and_sections_are_refused_with_what_was_meant() {
         of_upstream("auth.bearer.tokn = 1"),
         "4:13 upstream.good.auth.bearer.tokn: unknown key (did you mean `token`?)"
     );
-}
-
-#[test]
-fn names_that_do_not_exist_are_refused() {
-    let listener = "[listen.a]\naddress = '127.0.0.1:1'\nupstream = 'goood'\n";
-    assert_eq!(
-        refuse(&format!("{listener}{GOOD}")),
-        "3:12 listen.a.upstream: there is no upstream of this name (did you mean `good`?)"
-    );
-    assert_eq!(
-        refuse("[upstream.a]\npreset = 'imaga'\nauth.basic = { username = 'env:KEY', password = 'env:KEY' }\n"),
-        "2:10 upstream.a.preset: unknown preset (did you mean `imagga`?)"
-    );
-    assert_eq!(
-        refuse("[upstream.a]\nurl = 'https://a.test'\nauth.token = { x = 1 }\n"),
-        "3:6 upstream.a.auth.token: unknown scheme (known here: `api-key`, `basic`, `bearer`, `hmac`)"
-    );
-    let broken_upstream = "[listen.a]\naddress = '127.0.0.1:1'\nupstream = 'b'\n[upstream.b]\nurl = 'https://b.test'\n";
-    assert!(!refuse(broken_upstream).contains("listen.a"));
-}
-
-#[test]
-fn names_that_are_no_host_label_are_refused() {
-    let long = "a".repeat(64);
-    for name in ["Good", "-a", "a-", "a_b", "\"a.b\"", "\"\"", "\"ä\"", &long] {
-        let upstream = refuse(&GOOD.replace("upstream.good", &format!("upstream.{name}")));
-        assert!(upstream.starts_with("1:11 upstream.") && upstream.contains("not a usable name"), "{upstream}");
-        let listener = refuse(&format!("[listen.{name}]\naddress = '127.0.0.1:0'\n{GOOD}"));
-        assert!(listener.contains("not a usable name"), "{listener}");
-    }
-    accept(&GOOD.replace("upstream.good", &format!("upstream.{}", "a".repeat(63))));
-}
-
-#[test]
-fn a_host_means_one_thing() {
-    let two = |listener: &str, first: &str, second: &str| {
-        let again = GOOD.replace("upstream.good", "upstream.again");
-        refuse(&format!("{listener}{GOOD}hosts = [{first}]\n{again}hosts = [{second}]\n"))
-    };
-    let told = two("", "'a.test'", "'b.test', 'A.TEST'");
-    assert!(
-        told.starts_with("8:20 upstream.again.hosts[1]: `upstream.good` has this host already (a host means one"),
-        "{told}"
-    );
-    assert_eq!(two("", "'a.test', 'a.test'", ""), "4:20 upstream.good.hosts[1]: this host is listed twice");
-    assert_eq!(
-        two("", "'again.localhost'", ""),
-        "4:10 upstream.good.hosts[0]: this name means `upstream.again` already"
-    );
-    for own in ["localhost", "127.0.0.1", "[::1]"] {
-        assert!(two("", &format!("'{own}'"), "").contains("a listener itself is known by this name"), "{own}");
-    }
-    let listener = "[listen.a]\naddress = '10.0.0.1:1'\nnames = ['proxy.test']\n";
-    for own in ["proxy.test", "10.0.0.1"] {
-        assert!(two(listener, &format!("'{own}'"), "").contains("a listener itself is known by this name"), "{own}");
-    }
-    for wrong in ["https://a.test", "a.test:80", "a.test/x", "", "a b", "*.test"] {
-        assert!(
-            two("", &format!("'{wrong}'"), "").starts_with("4:10 upstream.good.hosts[0]: expected a host name"),
-            "{wrong}"
-        );
-    }
 }
 
 #[test]
@@ -435,69 +336,6 @@ fn a_wrong_type_or_a_senseless_value_is_refused() {
 }
 
 #[test]
-fn a_secret_is_a_reference_that_leads_somewhere() {
-    let token = |text: &str, given: &[(&str, &[u8])]| refuse_with(&GOOD.replace("env:KEY", text), given);
-    const EXPECTED: &str =
-        "3:21 upstream.good.auth.bearer.token: expected a secret reference, `env:NAME` or `file:PATH`";
-    assert_eq!(
-        token("hunter2", &KEY),
-        format!("{EXPECTED} (put the value in a file or an environment variable and name it here)")
-    );
-    assert_eq!(
-        token("env:hunter-2", &KEY),
-        format!("{EXPECTED} (what follows `env:` is a name of letters, digits and `_`)")
-    );
-    assert_eq!(token("file:", &KEY), format!("{EXPECTED} (what follows `file:` is the path of a file)"));
-    let place = "3:21 upstream.good.auth.bearer.token:";
-    assert_eq!(token("env:NO", &KEY), format!("{place} `env:NO` is not set"));
-    assert_eq!(token("file:a/b", &KEY), format!("{place} `file:a/b` does not exist"));
-    assert_eq!(token("env:NO", &[("env:NO", b"")]), format!("{place} `env:NO` is empty"));
-    assert!(
-        refuse("[upstream.a]\nurl = 'https://a.test'\nauth.bearer = {}\n")
-            .starts_with("3:15 upstream.a.auth.bearer.token: missing")
-    );
-}
-
-#[test]
-fn certificates_and_keys_are_tried() {
-    let (certificate, key) = identity();
-    let other_key = KeyPair::generate().unwrap().serialize_pem();
-    let given: Vec<(&str, &[u8])> = vec![
-        ("env:KEY", b"k3y"),
-        ("file:cert", certificate.as_bytes()),
-        ("file:key", key.as_bytes()),
-        ("file:other", other_key.as_bytes()),
-        ("file:none", b"nothing\n"),
-        ("file:broken", b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"),
-        ("file:malformed", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
-    ];
-    let tls = |tls: &str| refuse_with(&format!("{GOOD}tls = {{ {tls} }}\n"), &given);
-    for (file, told) in [
-        ("absent", "the file does not exist"),
-        ("none", "the file holds no certificate (a certificate starts with `-----BEGIN CERTIFICATE-----`)"),
-        ("broken", "the file is not valid PEM"),
-        ("malformed", "a certificate in the file is malformed"),
-        ("key", "the file holds no certificate (a certificate starts with `-----BEGIN CERTIFICATE-----`)"),
-    ] {
-        assert_eq!(tls(&format!("ca_file = '{file}'")), format!("4:19 upstream.good.tls.ca_file: {told}"));
-    }
-    assert_eq!(
-        tls("client_cert = 'cert'"),
-        "4:7 upstream.good.tls.client_key: missing: expected the key of `client_cert`, as `env:NAME` or `file:PATH`"
-    );
-    assert_eq!(
-        tls("client_key = 'file:key'"),
-        "4:7 upstream.good.tls.client_cert: missing: expected the path of the certificate for `client_key`"
-    );
-    let client_key = |reference: &str| tls(&format!("client_cert = 'cert', client_key = '{reference}'"));
-    let place = "4:44 upstream.good.tls.client_key:";
-    assert_eq!(client_key("file:other"), format!("{place} it is not the key of the certificate in `client_cert`"));
-    assert!(client_key("file:none").starts_with(&format!("{place} it holds no private key in PEM")));
-    assert!(client_key("key").starts_with(&format!("{place} expected a secret reference")));
-    assert_eq!(tls("server_name = 'a b'"), "4:23 upstream.good.tls.server_name: expected a host name or address");
-}
-
-#[test]
 fn all_problems_are_told_at_once_in_the_order_of_the_file() {
     let text = "[upstream.imagga]\npreset = \"imagga\"\nurl = \"https://x/y\"\nauth.basic = { username = \"env:KEY\", password = \"hunter2\" }\n[server]\nworker = 1\n";
     let Err(error) = parse(text, &KEY) else { panic!("it was not refused") };
@@ -532,79 +370,4 @@ fn a_file_that_cannot_be_read_is_said_to_be_so() {
     std::fs::write(&path, b"a = 1\n# \xe4\n").unwrap();
     assert_eq!(told(&path).message(), "not UTF-8, as TOML has to be");
     assert_eq!(told(&path).position().unwrap().to_string(), "2:3");
-}
-
-#[test]
-fn files_are_relative_to_the_config_and_open_ones_are_warned_of() {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = tempfile::tempdir().unwrap();
-    let (config, secret) = (folder.path().join("sidekey.toml"), folder.path().join("key"));
-    std::fs::write(&secret, "k3y-k3y\n").unwrap();
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
-    std::fs::write(&config, GOOD.replace("env:KEY", "file:key")).unwrap();
-    let config = Config::load(&config).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(config.warnings(), ["`file:key` can be read by every user of this machine (mode 0644)"]);
-}
-
-/// Every place where a value can stand, each with a canary that is wrong there.
-const CANARIES: &str = "
-top = 'canary'
-[server]
-workers = 'canary'
-drain = 'canary'
-header_timeout = ['canary']
-keep_alive = { x = 'canary' }
-[listen.a]
-address = 'canary'
-mode = 'canary'
-names = ['canary/', { x = 'canary' }]
-upstream = 'canary'
-[listen.b]
-address = 'unix:/canary'
-mode = 'canary'
-upstream = 'canary'
-[upstream.a]
-preset = 'canary'
-url = 'https://canary:canary@canary.test/canary'
-hosts = ['canary:1', 'canary', 'canary']
-allow_plaintext = 'canary'
-auth.basic = { username = 'canary', password = 'canary' }
-auth.bearer = { token = 'env:canary!!' }
-auth.api-key = { key = 'canary', header = 'canary canary', prefix = 'canary\u{e4}' }
-auth.hmac = { username = 'canary', secret = \"file:\\u0000\\u0000canary\", algorithm = 'canary', headers = ['canary@', 'canary', 'canary'], max_signed_body = 'canary' }
-auth.other = 'canary'
-auth.another = { x = 'canary' }
-tls = { ca_file = 'canary', server_name = 'canary canary', client_cert = 'canary', client_key = 'canary' }
-timeouts = { lookup = 'canary', connect = 'canary', tls = 'canary', response = 'canary', idle = 'canary' }
-pool = { idle = 'canary', max_idle = 'canary' }
-[upstream.b]
-url = 'http://canary.test'
-hosts = ['canary']
-auth = 'canary'
-tls = 'canary'
-[upstream.c]
-url = 'canary'
-auth.bearer = 'canary'
-";
-
-#[test]
-fn no_message_holds_a_value() {
-    let Err(error) = parse(CANARIES, &[]) else { panic!("it was not refused") };
-    assert!(error.problems().len() > 40, "{error}");
-    assert!(!error.to_string().contains("canary"), "{error}");
-    assert!(!format!("{error:?}").contains("canary"));
-}
-
-#[test]
-fn no_message_holds_a_value_of_a_file_that_is_not_toml() {
-    // Cut off before, or without, each character that gives it its structure: quotes, brackets, line ends.
-    for (offset, gone) in CANARIES.char_indices().filter(|(_, gone)| gone.is_ascii_punctuation() || *gone == '\n') {
-        let (before, after) = CANARIES.split_at(offset);
-        let after = after.strip_prefix(gone).unwrap();
-        for text in [before.to_owned(), format!("{before}{after}")] {
-            if let Err(error) = parse(&text, &[]) {
-                assert!(!error.to_string().contains("canary"), "without {offset} of\n{text}\n{error}");
-            }
-        }
-    }
 }
