@@ -17,7 +17,7 @@ use crate::upstream::Upstream;
 use crate::wire::{Framing, request::RequestFraming};
 use crate::{headers, max_forwards};
 
-/// Say what would become of a request: which upstream, which rule, which headers cross. Nothing is sent
+/// What is asked about.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Asked {
     /// The method, such as `GET`

@@ -43,7 +43,8 @@ pub enum Command {
         #[command(flatten)]
         config: ConfigFlag,
     },
-    /// Say what would become of a request: which upstream, which rule, which headers cross. Nothing is sent
+    /// Say what would become of a request: which upstream, which rule, which headers cross. Nothing is sent; the exit
+    /// code is 1 if it would be refused
     Explain {
         /// Which config.
         #[command(flatten)]
