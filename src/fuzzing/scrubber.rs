@@ -1,14 +1,16 @@
 //! The scrubber: a text is scrubbed whole, cut in two at each of its bytes, and byte by byte.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 
 use crate::scrub::{BodyScrubber, Forms, Scrubber, naive};
 
 const NAME: &str = "x";
 const MARKER: &[u8] = b"[redacted:x]";
-/// The naive scrubber is slow, and a cut is made at each byte.
+/// A cut is made at each byte.
 const MAX_SECRET: usize = 32;
-const MAX_TEXT: usize = 512;
+const MAX_TEXT: usize = 256;
 
 /// Takes `USER:PASSWORD`, a line feed, and a text: however that comes, what is left of it is what the naive scrubber
 /// leaves.
@@ -22,9 +24,10 @@ pub fn scrubber(data: &[u8]) {
         return;
     }
     let forms = Forms::none().username(username).secret(password).pair(username, password).value(pair);
+    let scrubber = Rc::new(Scrubber::new(NAME, &forms));
     let naive = naive::scrub(&forms, MARKER, text);
     let scrubbed = |pieces: &mut dyn Iterator<Item = &[u8]>| {
-        let mut body = BodyScrubber::new(Scrubber::new(NAME, &forms).into());
+        let mut body = BodyScrubber::new(Rc::clone(&scrubber));
         let mut clean = Vec::new();
         for piece in pieces {
             clean.extend_from_slice(&body.push(Bytes::copy_from_slice(piece), false));

@@ -29,7 +29,13 @@ pub(crate) fn scrub(forms: &Forms, marker: &[u8], text: &[u8]) -> (Vec<u8>, u64)
 fn longest(form: &Form, text: &[u8]) -> Option<usize> {
     let mut ends = BTreeSet::from([0]);
     for chunk in form.bytes.utf8_chunks() {
-        chunk.valid().chars().for_each(|character| ends = after_character(character, text, &ends));
+        for character in chunk.valid().chars() {
+            ends = after_character(character, text, &ends);
+            // Most texts begin like no form: then there is nothing more to spell.
+            if ends.is_empty() {
+                return None;
+            }
+        }
         chunk.invalid().iter().for_each(|byte| ends = after_any(&spellings_of_byte(*byte), text, &ends));
     }
     let mut end = ends.last().copied();
