@@ -12,7 +12,7 @@ pub(crate) enum AmbiguousPath {
     EmptySegment,
     #[error("the path has a segment `.` or `..`")]
     DotSegment,
-    #[error("the path holds a `;`, a backslash or a control character")]
+    #[error("the path holds a `;`, `?`, `#`, a backslash or a control character")]
     Syntax,
     #[error("the path holds a `%` without two hexadecimal digits")]
     Encoding,
@@ -30,7 +30,7 @@ impl<'a> PlainPath<'a> {
     /// Reads the path of a request, or of a pattern.
     pub(crate) fn read(path: &'a str) -> Result<Self, AmbiguousPath> {
         let rest = path.strip_prefix('/').ok_or(AmbiguousPath::NotRooted)?;
-        if path.bytes().any(|b| b.is_ascii_control() || matches!(b, b';' | b'\\')) {
+        if path.bytes().any(|b| b.is_ascii_control() || matches!(b, b';' | b'\\' | b'?' | b'#')) {
             return Err(AmbiguousPath::Syntax);
         }
         if path.contains("//") {
@@ -110,6 +110,7 @@ mod tests {
             ("/v2/..", AmbiguousPath::DotSegment),
             ("/..", AmbiguousPath::DotSegment),
             ("/v2;x=1/tags", AmbiguousPath::Syntax),
+            ("/v2?x", AmbiguousPath::Syntax),
             ("/v2\\tags", AmbiguousPath::Syntax),
             ("/v2\0", AmbiguousPath::Syntax),
             ("/v2/%", AmbiguousPath::Encoding),
