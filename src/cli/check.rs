@@ -22,6 +22,16 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<(), CheckError> {
         let preset = upstream.preset.map(|preset| format!(" (preset `{}`)", preset.name)).unwrap_or_default();
         writeln!(out, "  upstream.{:<10} {} with {scheme}{preset}", upstream.name, upstream.origin)?;
     }
+    for caller in &config.callers {
+        let told_by = [("token", caller.token.is_some()), ("uid", caller.uid.is_some()), ("gid", caller.gid.is_some())];
+        let told_by: Vec<_> = told_by.iter().filter(|(_, asked)| *asked).map(|(what, _)| *what).collect();
+        let upstreams = caller.upstreams.iter().filter_map(|(index, _)| config.upstreams.get(*index));
+        let upstreams: Vec<_> = upstreams.map(|upstream| &*upstream.name).collect();
+        writeln!(out, "  caller.{:<12} by {} for {}", caller.name, told_by.join(" and "), upstreams.join(", "))?;
+    }
+    if config.callers.is_empty() {
+        writeln!(out, "  callers             none: whoever reaches a listener is served")?;
+    }
     for warning in config.warnings() {
         writeln!(out, "warning: {warning}")?;
     }

@@ -118,10 +118,14 @@ fn check_says_what_a_right_config_amounts_to() {
     std::fs::write(folder.path().join("sidekey.toml"), config).unwrap();
     let ended = run_with(folder.path(), &["check"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    for part in ["ok: 1 upstream", "127.0.0.1:8080", "upstream.api", "https://api.example", "bearer"] {
+    for part in ["ok: 1 upstream", "127.0.0.1:8080", "upstream.api", "https://api.example", "bearer", "none: whoever"] {
         assert!(ended.stdout.contains(part), "{part}: {ended:?}");
     }
     assert!(!ended.stdout.contains(SECRET) && !ended.stderr.contains(SECRET));
+    let callers = "[caller.shop]\ntoken = \"file:token\"\nupstreams = [\"api\"]\n";
+    std::fs::write(folder.path().join("sidekey.toml"), format!("{config}{callers}")).unwrap();
+    let told = run_with(folder.path(), &["check"]).stdout;
+    assert!(told.contains("  caller.shop         by token for api\n") && !told.contains("none"), "{told}");
 }
 
 #[test]
