@@ -74,8 +74,8 @@ mod tests {
     /// Each seed for each upstream, and with each of its bytes made another.
     #[test]
     fn the_canonical_corpus_and_its_near_misses_verify() {
-        let refused = seeds("canonical", 8).iter().filter(|seed| verifies(seed) != Some(true)).count();
-        assert_eq!(refused, 1, "the one whose field is there twice");
+        let signed = seeds("canonical", 8).iter().filter(|seed| verifies(seed) == Some(true)).count();
+        assert!(signed >= 8, "only {signed} are requests that can be signed");
         for seed in seeds("canonical", 8) {
             for upstream in 0..4 {
                 let mut bytes = seed.clone();
