@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use crate::alias;
+use crate::caller::Caller;
 use crate::policy::{self, Grant};
 use crate::route::{Spoken, Target};
 use crate::scrub;
@@ -27,12 +28,13 @@ pub(crate) struct Outgoing {
     pub(crate) wants_body: Option<Arc<Notify>>,
 }
 
-/// Takes off what may not cross, and says where the request goes.
-pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant) -> Box<Outgoing> {
+/// Takes off what may not cross, the caller's token wherever it stands, and says where the request goes.
+pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant, caller: &Caller) -> Box<Outgoing> {
     let (mut head, incoming) = request.into_parts();
     let had_length = head.headers.contains_key(CONTENT_LENGTH);
     let expects = head.headers.contains_key(EXPECT);
     readdress(&mut head, grant.target());
+    caller.take_off_token(&mut head.headers);
     if incoming.is_end_stream() {
         // RFC 9110 8.6: a method that gives a body a meaning says that it has none.
         if had_length || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {

@@ -63,14 +63,19 @@ async fn forward(
     }
     let grant = policy::decide(&caller, target, &request)?;
     record.would_refuse(grant.reported());
-    let mut outgoing = headers::prepare(request, &grant);
-    caller.take_off_token(&mut outgoing.head.headers);
+    let outgoing = headers::prepare(request, &grant, &caller);
     let authorized = credential::authorize(grant, outgoing).await?;
     let mut answer = upstream::send(authorized).await?;
+    clean(&mut answer, page.is_some())?;
+    Ok(Reply::Upstream(answer))
+}
+
+/// What of an answer may cross. Scrubbing comes last, as what the others leave is what the caller sees.
+fn clean(answer: &mut upstream::Answer, for_page: bool) -> Result<(), ProxyError> {
     headers::clean(&mut answer.head.headers, &answer.upstream, &answer.spoken);
-    if page.is_some() {
+    if for_page {
         browser::forget_vendors_cors(&mut answer.head.headers);
     }
-    scrub::clean(&mut answer)?;
-    Ok(Reply::Upstream(answer))
+    scrub::clean(answer)?;
+    Ok(())
 }
