@@ -113,9 +113,11 @@ fn remove(headers: &mut HeaderMap, drops: impl Fn(&HeaderName) -> bool) {
 /// The fields that a `Connection` field names.
 fn named_fields(connection: &HeaderValue) -> impl Iterator<Item = HeaderName> {
     let names = connection.as_bytes().split(|&b| b == b',').map(<[u8]>::trim_ascii);
-    // Most name nothing but what goes anyway.
-    let telling =
-        names.filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.eq_ignore_ascii_case(b"close"));
+    // Most name nothing but what goes anyway. What says how a body is coded concerns both ends, whoever says otherwise:
+    // without it, a compressed answer would pass for one that can be scrubbed.
+    let telling = names.filter(|name| {
+        !["keep-alive", "close", "content-encoding"].iter().any(|kept| name.eq_ignore_ascii_case(kept.as_bytes()))
+    });
     telling.filter_map(|name| HeaderName::from_bytes(name).ok())
 }
 

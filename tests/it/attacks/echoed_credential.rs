@@ -222,6 +222,7 @@ fn a_body_that_cannot_be_read_is_refused() {
     for (status, head) in [
         ("200 OK", "Content-Encoding: gzip\r\n"),
         ("200 OK", "Content-Encoding: identity, BR\r\n"),
+        ("200 OK", "Connection: Content-Encoding\r\nContent-Encoding: gzip\r\n"),
         ("404 Not Found", "Content-Encoding: identity\r\nContent-Encoding: zstd\r\n"),
         ("206 Partial Content", "Content-Range: bytes 0-1/9\r\n"),
     ] {
