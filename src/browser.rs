@@ -8,7 +8,7 @@ use http::header::{
 };
 use http::{HeaderMap, Method, Request, Response};
 
-use crate::{answer, config};
+use crate::{answer, config, headers};
 
 /// The Fetch standard's names for what `http` has none of.
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -111,11 +111,7 @@ pub(crate) fn preflight<B>(page: Option<&Page>, request: &Request<B>) -> Result<
 
 /// Takes off what the vendor says of the origins that may read its answers: it means others.
 pub(crate) fn forget_vendors_cors(headers: &mut HeaderMap) {
-    let doomed: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
-    for name in doomed {
-        headers.remove(name);
-    }
+    headers::remove_if(headers, |name, _| name.as_str().starts_with("access-control-"));
 }
 
 impl Page {
@@ -133,11 +129,7 @@ fn single<'a>(
     name: &HeaderName,
     error: BrowserError,
 ) -> Result<Option<&'a HeaderValue>, BrowserError> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (first, None) => Ok(first),
-        (_, Some(_)) => Err(error),
-    }
+    headers::single(headers, name).map_err(|headers::Repeated| error)
 }
 
 fn is_list_of_names(value: &HeaderValue) -> bool {

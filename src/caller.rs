@@ -4,14 +4,13 @@ mod token;
 
 use std::rc::Rc;
 
-use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
-use http::{HeaderMap, HeaderName};
-use smallvec::SmallVec;
+use http::header::{AUTHORIZATION, HeaderMap, PROXY_AUTHORIZATION};
 
 use self::token::Presented;
 pub(crate) use self::token::{Token, TokenError};
 use crate::config;
 use crate::credential::offer;
+use crate::headers::remove_if;
 use crate::policy::rules::Rules;
 use crate::upstream::Upstream;
 
@@ -107,11 +106,7 @@ impl Caller {
     pub(crate) fn take_off_token(&self, headers: &mut HeaderMap) {
         let Self::Known(known) = self else { return };
         let Some(token) = &known.token else { return };
-        let holds = headers.iter().filter(|(_, value)| token.is_in(value.as_bytes()));
-        let doomed: SmallVec<[HeaderName; 2]> = holds.map(|(name, _)| name.clone()).collect();
-        for name in doomed {
-            headers.remove(name);
-        }
+        remove_if(headers, |_, value| token.is_in(value.as_bytes()));
     }
 
     /// Whether it is known by the other end of a Unix socket, so that it can come by no other listener.

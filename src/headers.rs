@@ -69,6 +69,25 @@ pub(crate) fn readdress(head: &mut request::Parts, Target { upstream, path, .. }
     head.extensions = http::Extensions::new();
 }
 
+/// A field is there more than once, where readers would differ in which they take.
+pub(crate) struct Repeated;
+
+/// The one value of `name`, if it is there at all.
+pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Repeated> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (first, None) => Ok(first),
+        (_, Some(_)) => Err(Repeated),
+    }
+}
+
+/// Removes every name of which a field is one for which `drops` holds, and says how many names those were.
+pub(crate) fn remove_if(headers: &mut HeaderMap, drops: impl Fn(&HeaderName, &HeaderValue) -> bool) -> usize {
+    let doomed = headers.iter().filter(|(name, value)| drops(name, value)).map(|(name, _)| name.clone());
+    let doomed: SmallVec<[HeaderName; 8]> = doomed.collect();
+    doomed.into_iter().filter(|name| headers.remove(name).is_some()).count()
+}
+
 /// Takes off the upstream's answer what was only for sidekey, and keeps its redirects on sidekey.
 pub(crate) fn clean(headers: &mut HeaderMap, upstream: &Upstream, spoken: &Spoken) {
     remove(headers, |name| is_for_sidekey(name.as_str()));

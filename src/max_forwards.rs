@@ -3,6 +3,7 @@
 use http::header::{ALLOW, HeaderValue, MAX_FORWARDS};
 use http::{Method, Request, Response};
 
+use crate::headers::{Repeated, single};
 use crate::{answer, error};
 
 /// `Max-Forwards` is no number, or there is more than one.
@@ -16,13 +17,9 @@ pub(crate) fn count_down<B>(request: &mut Request<B>) -> Result<Option<Response<
     if *request.method() != Method::OPTIONS {
         return Ok(None);
     }
-    let mut values = request.headers().get_all(MAX_FORWARDS).iter();
-    let left = match (values.next(), values.next()) {
-        (None, _) => return Ok(None),
-        (Some(value), None) => number(value).ok_or(MaxForwardsError)?,
-        (Some(_), Some(_)) => return Err(MaxForwardsError),
-    };
-    let Some(left) = left.checked_sub(1) else {
+    let written = single(request.headers(), &MAX_FORWARDS).map_err(|Repeated| MaxForwardsError)?;
+    let Some(written) = written else { return Ok(None) };
+    let Some(left) = number(written).ok_or(MaxForwardsError)?.checked_sub(1) else {
         let mut answer = answer::no_content();
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static(error::METHODS));
         return Ok(Some(answer));

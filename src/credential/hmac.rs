@@ -22,6 +22,7 @@ use super::{PlaceError, offer, without_prefix};
 use crate::Secret;
 use crate::config::error::Fault;
 use crate::config::read::Table;
+use crate::headers::{Repeated, single};
 use crate::scrub::Forms;
 
 const PREFIX: &str = "hmac ";
@@ -129,14 +130,11 @@ impl Hmac {
                     push(&mut text, &[&name.written, ": ", &method, " ", target]);
                 }
                 What::Date(field) | What::Md5(field) | What::Sha256(field) | What::Field(field) => {
-                    let mut values = head.headers.get_all(field).iter();
-                    let Some(value) = values.next() else {
+                    let value = single(&head.headers, field).map_err(|Repeated| PlaceError::RepeatedField)?;
+                    let Some(value) = value else {
                         text.truncate(before);
                         continue;
                     };
-                    if values.next().is_some() {
-                        return Err(PlaceError::RepeatedField);
-                    }
                     push(&mut text, &[&name.written, ": "]);
                     text.extend_from_slice(value.as_bytes());
                 }

@@ -6,6 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use zeroize::Zeroizing;
 
+use crate::headers::single;
+
 /// The longest text of Basic that is decoded.
 const MAX_BASIC: usize = 4096;
 
@@ -44,9 +46,8 @@ pub(super) fn hmac(headers: &HeaderMap, mut take: impl FnMut(&[u8])) {
 
 /// What follows `prefix`, in any case, in the one field of this name. Of several, none counts.
 pub(super) fn after<'a>(headers: &'a HeaderMap, name: &HeaderName, prefix: &[u8]) -> Option<&'a [u8]> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next().filter(|_| values.next().is_none())?.as_bytes();
-    let (beginning, rest) = value.split_at_checked(prefix.len())?;
+    let value = single(headers, name).ok().flatten()?;
+    let (beginning, rest) = value.as_bytes().split_at_checked(prefix.len())?;
     beginning.eq_ignore_ascii_case(prefix).then(|| rest.trim_ascii())
 }
 

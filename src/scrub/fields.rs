@@ -10,6 +10,7 @@ use http_body::Body;
 use hyper::ext::ReasonPhrase;
 
 use super::search::Scrubber;
+use crate::headers::remove_if;
 use crate::upstream::Answer;
 
 /// Why a body cannot be cleaned.
@@ -86,13 +87,7 @@ impl Scrubber {
 
     #[cold]
     fn replace_in_fields(&self, fields: &mut HeaderMap) -> u64 {
-        let doomed: Vec<_> =
-            fields.keys().filter(|name| self.finds_in_name(name.as_str().as_bytes())).cloned().collect();
-        let mut found = 0;
-        for name in doomed {
-            fields.remove(name);
-            found += 1;
-        }
+        let mut found = remove_if(fields, |name, _| self.finds_in_name(name.as_str().as_bytes())) as u64;
         for value in fields.values_mut() {
             let scrubbed = self.scrub(value.as_bytes());
             if let Some(clean) = scrubbed.replaced {
