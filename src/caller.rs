@@ -7,7 +7,7 @@ use std::rc::Rc;
 use http::header::{AUTHORIZATION, HeaderMap, PROXY_AUTHORIZATION};
 
 use self::token::Presented;
-pub(crate) use self::token::{Token, TokenError};
+pub(crate) use self::token::Token;
 use crate::config;
 use crate::credential::offer;
 use crate::headers::remove_if;

@@ -4,8 +4,8 @@ use super::error::{Fault, list};
 use super::listen::ListenerFile;
 use super::read::{At, Place, Reader, Table};
 use super::{Caller, names, rules};
-use crate::caller::{Token, TokenError};
-use crate::policy::rules::Rules;
+use crate::caller::Token;
+use crate::policy::rules::{Rule, Rules};
 
 /// A caller, as far as it could be read, and where what it says of upstreams stands.
 pub(super) struct CallerFile<'a> {
@@ -22,7 +22,7 @@ pub(super) struct CallerFile<'a> {
 /// The rules for one upstream, under its name.
 struct RulesFile<'a> {
     upstream: At<&'a str>,
-    rules: Vec<crate::policy::rules::Rule>,
+    rules: Vec<Rule>,
 }
 
 pub(super) fn read_all<'a>(table: &mut Table<'a>) -> Vec<CallerFile<'a>> {
@@ -61,13 +61,7 @@ fn read_token(table: &mut Table<'_>) -> Option<At<Token>> {
     match Token::new(&secret) {
         Ok(value) => Some(At { value, place }),
         Err(error) => {
-            let fault = Fault::new(error.to_string());
-            table.refuse(
-                &place,
-                match error {
-                    TokenError::Short | TokenError::Character => fault.hint("`sidekey token` prints a good one"),
-                },
-            );
+            table.refuse(&place, Fault::new(error.to_string()).hint("`sidekey token` prints a good one"));
             None
         }
     }

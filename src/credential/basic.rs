@@ -43,7 +43,7 @@ fn encode(username: &Secret, password: &Secret) -> Option<Placed> {
     let mut encoded = Zeroizing::new(vec![0; base64::encoded_len(pair.len(), true)?]);
     let length = STANDARD.encode_slice(&*pair, &mut encoded).ok()?;
     let field = StaticField::new(header::AUTHORIZATION, PREFIX, encoded.get(..length)?)?;
-    Some(field.echoed_as(|forms| forms.username(username).secret(password).pair(username, password)))
+    Some(field.echoed_as(|forms| forms.username(username).secret(password).pair(&pair)))
 }
 
 #[cfg(test)]

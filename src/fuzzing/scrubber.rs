@@ -23,7 +23,7 @@ pub fn scrubber(data: &[u8]) {
     if username.is_empty() || password.is_empty() || pair.len() > MAX_SECRET || text.len() > MAX_TEXT {
         return;
     }
-    let forms = Forms::none().username(username).secret(password).pair(username, password).value(pair);
+    let forms = Forms::none().username(username).secret(password).pair(pair).value(pair);
     let scrubber = Rc::new(Scrubber::new(NAME, &forms));
     let naive = naive::scrub(&forms, MARKER, text);
     let scrubbed = |pieces: &mut dyn Iterator<Item = &[u8]>| {

@@ -46,13 +46,9 @@ impl Forms {
     }
 
     /// `user:password`, and its base64.
-    pub(crate) fn pair(mut self, username: &[u8], password: &[u8]) -> Self {
-        let mut pair = Zeroizing::new(Vec::with_capacity(username.len() + 1 + password.len()));
-        pair.extend_from_slice(username);
-        pair.push(b':');
-        pair.extend_from_slice(password);
-        self.add(&pair, false);
-        self.encoded(&pair)
+    pub(crate) fn pair(mut self, pair: &[u8]) -> Self {
+        self.add(pair, false);
+        self.encoded(pair)
     }
 
     /// The whole value of the header field. One that is no more than a short secret is as short.
