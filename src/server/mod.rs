@@ -1,6 +1,7 @@
 //! Binds, accepts, deals connections to workers, and drains. All spawning lives here.
 
 mod connection;
+mod dealer;
 mod listen;
 mod refusal;
 mod socket;
@@ -10,19 +11,14 @@ mod worker;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
+use self::dealer::Dealer;
 pub use self::listen::BoundAddress;
 use self::listen::Listening;
 pub(crate) use self::visit::Visit;
-use self::worker::{Arrival, Worker};
 use crate::config::{self, Config};
 use crate::upstream::resolve::{self, Lookups, SystemFiles};
 use crate::upstream::{Network, OwnListeners, TlsSetupError, tls};
@@ -162,75 +158,6 @@ fn tls_clients(config: &Config) -> Result<Vec<Option<tls::Client>>, ServeError> 
         source: UpstreamTlsError(source),
     };
     config.upstreams.iter().map(|upstream| client(upstream).map_err(|source| named(upstream, source))).collect()
-}
-
-/// Deals each connection to the worker that has the fewest.
-struct Dealer(Vec<Hand>);
-
-struct Hand {
-    arrivals: mpsc::UnboundedSender<Arrival>,
-    load: Arc<AtomicUsize>,
-    finished: oneshot::Receiver<()>,
-}
-
-impl Dealer {
-    fn start(
-        config: &Arc<Config>,
-        clients: &Arc<[Option<tls::Client>]>,
-        network: &Network,
-    ) -> Result<Self, ServeError> {
-        let hands = (0..config.server.workers.get()).map(|number| {
-            let (arrivals, receiver) = mpsc::unbounded_channel();
-            let (finish, finished) = oneshot::channel();
-            let load = Arc::new(AtomicUsize::new(0));
-            let runtime = Builder::new_current_thread();
-            let (config, clients) = (Arc::clone(config), Arc::clone(clients));
-            let (network, worker_load) = (network.clone(), Arc::clone(&load));
-            let work = move || run_worker(runtime, &config, &clients, &network, worker_load, receiver, finish);
-            thread::Builder::new().name(format!("worker-{number}")).spawn(work).map_err(ServeError::Worker)?;
-            Ok(Hand { arrivals, load, finished })
-        });
-        hands.collect::<Result<_, _>>().map(Self)
-    }
-
-    fn deal(&self, arrival: Arrival) {
-        if let Some(hand) = self.0.iter().min_by_key(|hand| hand.load.load(Ordering::Relaxed)) {
-            hand.load.fetch_add(1, Ordering::Relaxed);
-            // A worker that is gone cannot take it: it is closed.
-            let _ = hand.arrivals.send(arrival);
-        }
-    }
-
-    async fn drain(self, limit: std::time::Duration) -> Drained {
-        let (finished, loads): (Vec<_>, Vec<_>) = self.0.into_iter().map(|hand| (hand.finished, hand.load)).unzip();
-        let all = async {
-            for finished in finished {
-                // A worker that panicked has finished, too.
-                let _ = finished.await;
-            }
-        };
-        match timeout(limit, all).await {
-            Ok(()) => Drained::Whole,
-            Err(_) => Drained::Cut(loads.iter().map(|load| load.load(Ordering::Relaxed)).sum()),
-        }
-    }
-}
-
-fn run_worker(
-    mut runtime: Builder,
-    config: &Config,
-    clients: &[Option<tls::Client>],
-    network: &Network,
-    load: Arc<AtomicUsize>,
-    arrivals: mpsc::UnboundedReceiver<Arrival>,
-    finish: oneshot::Sender<()>,
-) {
-    match runtime.enable_all().build_local(LocalOptions::default()) {
-        Ok(runtime) => runtime.block_on(Worker::new(config, clients, network, load).run(arrivals)),
-        Err(error) => tracing::error!(target: "server", %error, "cannot start a worker's runtime"),
-    }
-    // Nobody waits any more where the drain's time is over.
-    let _ = finish.send(());
 }
 
 /// Starts a task on the worker that calls.
