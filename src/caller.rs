@@ -75,7 +75,11 @@ impl Callers {
         let mut presented = Presented::default();
         offer::authorization(headers, &PROXY_AUTHORIZATION, |token| presented.add(token));
         match meant {
-            Some(upstream) => upstream.credential().offered(headers, |token| presented.add(token)),
+            Some(upstream) => {
+                if let Some(credential) = upstream.credential() {
+                    credential.offered(headers, |token| presented.add(token));
+                }
+            }
             // Whoever has a token is told what is wrong with the name.
             None => offer::authorization(headers, &AUTHORIZATION, |token| presented.add(token)),
         }

@@ -48,13 +48,14 @@ async fn forward(
     record: &mut AccessRecord,
     page: &mut Option<Page>,
 ) -> Result<Reply, ProxyError> {
-    *page = visit.guard().admit(&mut request)?;
+    let snapshot = visit.snapshot();
+    *page = snapshot.guard.admit(&mut request)?;
     if let Some(answer) = browser::preflight(page.as_ref(), &request)? {
         return Ok(Reply::Own(answer));
     }
-    let target = visit.routes().find(visit.peer().listener, &request);
+    let target = snapshot.routes.find(visit.peer().listener, &request);
     let meant = target.as_ref().ok().map(|target| &*target.upstream);
-    let caller = visit.callers().identify(visit.peer(), request.headers(), meant)?;
+    let caller = snapshot.callers.identify(visit.peer(), request.headers(), meant)?;
     record.asked_by(&caller);
     let target = target?;
     record.meant(&target.upstream);

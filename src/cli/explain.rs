@@ -208,7 +208,11 @@ fn say_headers(caller: &Caller, target: &Target, request: &Request<()>, lines: &
         }
     }
     lines.say("host", upstream.origin().host_header().to_str().unwrap_or_default())?;
-    lines.say("credential", &format!("{}, put on last", upstream.credential().scheme()))
+    let credential = match upstream.credential() {
+        Some(credential) => format!("{}, put on last", credential.scheme()),
+        None => "none that can be used: the answer would be 503".to_owned(),
+    };
+    lines.say("credential", &credential)
 }
 
 /// The request that a client would send for it.

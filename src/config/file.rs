@@ -52,7 +52,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
 /// Parses `text`, whose references lead to `source`.
 pub(crate) fn parse_with(path: &Path, text: &str, source: Source<'_>) -> Result<Config, ConfigError> {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let reader = Reader::new(source);
+    let reader = Reader::new(source, text);
     let mut config = reader.root(document.get_ref(), read_config);
     let problems = reader.take_problems(text, syntax::problems(text, &errors));
     if !problems.is_empty() {
@@ -92,7 +92,7 @@ fn read_config(table: &mut Table<'_>) -> Config {
         listeners.push(default_listener());
     }
     let (warnings, files) = (reader.take_warnings(), reader.take_files());
-    Config { server, browser, listeners, upstreams, callers, warnings, files }
+    Config { server, browser, listeners, upstreams, callers, warnings, files, fingerprint: reader.fingerprint() }
 }
 
 fn read_server(table: &mut Table<'_>) -> Server {

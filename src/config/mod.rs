@@ -31,6 +31,7 @@ use crate::caller::Token;
 use crate::credential::Credential;
 use crate::policy::Mode;
 use crate::policy::rules::Rules;
+use crate::secret::Fingerprint;
 use crate::upstream::Origin;
 
 /// Everything that `sidekey run` needs: checked, complete, with every secret read.
@@ -49,6 +50,8 @@ pub struct Config {
     pub(crate) warnings: Vec<String>,
     /// The config file, and every file that it refers to.
     pub(crate) files: Vec<PathBuf>,
+    /// Of the config file, and of all that was read for it.
+    pub(crate) fingerprint: Fingerprint,
 }
 
 impl Config {
@@ -91,7 +94,7 @@ pub(crate) struct Server {
 }
 
 /// How names are looked up.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lookup {
     /// Whether what `/etc/hosts` says goes before what a name server says.
     pub(crate) hosts_file: bool,
@@ -156,7 +159,10 @@ pub(crate) struct Upstream {
     pub(crate) hosts: Vec<Box<str>>,
     /// Whether its name may resolve to loopback and private addresses.
     pub(crate) allow_private: bool,
-    pub(crate) credential: Credential,
+    /// `None`: it is optional, and there is none that can be used.
+    pub(crate) credential: Option<Credential>,
+    /// Of what was read for the credential.
+    pub(crate) secrets: Fingerprint,
     /// Header fields of the caller that never reach this vendor (the preset's list).
     pub(crate) strip: &'static [HeaderName],
     pub(crate) rules: Rules,
@@ -166,6 +172,14 @@ pub(crate) struct Upstream {
     pub(crate) tls: Tls,
     pub(crate) timeouts: Timeouts,
     pub(crate) pool: Pool,
+}
+
+impl Upstream {
+    /// Whether a connection that was made for this upstream would have been made for `other` as well.
+    pub(crate) fn connects_like(&self, other: &Self) -> bool {
+        let of = |upstream: &Self| (upstream.origin.clone(), upstream.allow_private, upstream.timeouts, upstream.pool);
+        of(self) == of(other) && self.tls == other.tls
+    }
 }
 
 /// `[caller.NAME]`.
@@ -199,8 +213,16 @@ pub(crate) struct Tls {
     pub(crate) client: Option<Arc<rustls::sign::CertifiedKey>>,
 }
 
+impl PartialEq for Tls {
+    /// A certificate has one key: whoever has the same certificate has the same key.
+    fn eq(&self, other: &Self) -> bool {
+        let shown = |tls: &Self| tls.client.as_ref().map(|client| client.cert.clone());
+        self.extra_roots == other.extra_roots && self.server_name == other.server_name && shown(self) == shown(other)
+    }
+}
+
 /// `timeouts = { … }`: a deadline for every phase.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timeouts {
     /// Name look-up.
     pub(crate) lookup: Duration,
@@ -215,7 +237,7 @@ pub(crate) struct Timeouts {
 }
 
 /// `pool = { … }`: upstream connections kept for the next request, for each worker.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pool {
     pub(crate) idle: Duration,
     pub(crate) max_idle: usize,

@@ -108,7 +108,8 @@ fn the_example_shows_every_option_with_its_default() {
     let names: Vec<&str> = example.upstreams.iter().map(|upstream| &*upstream.name).collect();
     assert_eq!(names, ["imagga", "resci", "imagior", "imagine", "hub", "hub-basic", "billing"]);
     assert_eq!(example.listeners[1].upstream, Some(0));
-    let schemes: Vec<&str> = example.upstreams.iter().map(|upstream| upstream.credential.scheme()).collect();
+    let schemes: Vec<&str> =
+        example.upstreams.iter().map(|upstream| upstream.credential.as_ref().unwrap().scheme()).collect();
     assert_eq!(schemes, ["basic", "api-key", "bearer", "bearer", "hmac", "basic", "api-key"]);
     assert_eq!(example.upstreams[3].strip, ["bearer"]);
     assert_eq!(example.upstreams[4].origin.to_string(), "https://eu.app.api.sinch.com");
@@ -119,7 +120,7 @@ fn the_example_shows_every_option_with_its_default() {
     assert_eq!(format!("{:?}", billing.pool), format!("{:?}", plain.pool));
     assert_eq!(billing.tls.extra_roots.len(), 1);
     assert!(billing.tls.server_name.is_some() && billing.tls.client.is_some());
-    assert_eq!(example.upstreams[4].credential.signs_body(), Some(10 << 20));
+    assert_eq!(example.upstreams[4].credential.as_ref().unwrap().signs_body(), Some(10 << 20));
     assert_eq!((billing.mode, plain.mode), (Mode::Enforce, Mode::Enforce));
     assert!(billing.rules.are_in_force() && !plain.rules.are_in_force());
     let callers: Vec<_> =

@@ -26,8 +26,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Tls {
 fn read_certificates(table: &mut Table<'_>, key: &'static str) -> Option<At<Vec<CertificateDer<'static>>>> {
     let reader = table.reader();
     table.parsed(key, "the path of a PEM file", |path| {
-        reader.note_file(path);
-        let pem = reader.source.file(path).map_err(|error| Fault::new(format!("the file {error}")))?;
+        let pem = reader.file(path).map_err(|error| Fault::new(format!("the file {error}")))?;
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
         match certificates {
             Err(_) => Err(Fault::new("the file is not valid PEM")),

@@ -59,7 +59,12 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
     let preset = preset.map(|preset| preset.value);
     let origin = read_origin(table, preset);
     let allow_private = table.boolean("allow_private").is_some_and(|allow| allow.value);
-    let credential = read_credential(table, preset);
+    let optional = table.boolean("optional").is_some_and(|optional| optional.value);
+    let reader = table.reader();
+    let (credential, secrets) = reader.fingerprint_of(|| match optional {
+        true => reader.tolerate_secrets(|| read_credential(table, preset)),
+        false => read_credential(table, preset),
+    });
     if credential.as_ref().is_some_and(|credential| credential.forms().leaves_out()) {
         table.warn("a secret of fewer than 6 bytes is not looked for in answers by itself");
     }
@@ -79,7 +84,8 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
         origin,
         hosts: hosts.iter().map(|host| host.value.clone()).collect(),
         allow_private,
-        credential: credential?,
+        credential,
+        secrets,
         strip: preset.map_or(&[], |preset| preset.strip),
         rules,
         mode,

@@ -108,7 +108,7 @@ impl Authorized {
     /// Places the credential afresh: what dates a request must not be older than the request.
     pub(crate) fn renew(&mut self) -> Result<(), PlaceError> {
         let Outgoing { head, body, .. } = &mut *self.outgoing;
-        let credential = self.target.upstream.credential();
+        let credential = self.target.upstream.credential().ok_or(PlaceError::NoSecret)?;
         credential.place(head, body.held(), SystemTime::now())?;
         self.fresh.extend(credential.fresh_forms(head));
         Ok(())
@@ -129,7 +129,8 @@ pub(crate) enum AuthorizeError {
 /// Dropping the future drops the request.
 pub(crate) async fn authorize(grant: Grant, outgoing: Box<Outgoing>) -> Result<Authorized, AuthorizeError> {
     let mut authorized = Authorized { target: grant.into_target(), outgoing, fresh: Forms::none() };
-    if let Some(limit) = authorized.upstream().credential().signs_body() {
+    let credential = authorized.upstream().credential().ok_or(PlaceError::NoSecret)?;
+    if let Some(limit) = credential.signs_body() {
         let idle = authorized.upstream().timeouts().idle;
         Box::pin(hold_body(&mut authorized.outgoing, limit, idle)).await?;
     }

@@ -25,6 +25,8 @@ pub(crate) enum PlaceError {
     /// Verifiers differ in which of the values they take.
     #[error("a header field that is to be signed occurs more than once")]
     RepeatedField,
+    #[error("no usable secret has been read for this upstream")]
+    NoSecret,
     /// Cannot happen with parts that were checked at load.
     #[error("the credential is not legal in a header field")]
     NotLegal,
@@ -149,7 +151,7 @@ fn concerns_connection(name: &HeaderName) -> bool {
 fn read_token(table: &mut Table<'_>, key: &'static str, prefix: &str) -> Option<At<Secret>> {
     let secret = table.secret(key).and_then(|secret| without_prefix(table, secret, prefix))?;
     if secret.value.expose().trim_ascii().len() != secret.value.expose().len() {
-        table.refuse(&secret.place, "the secret begins or ends with a space");
+        table.refuse_secret(&secret.place, "the secret begins or ends with a space");
         return None;
     }
     Some(secret)
@@ -162,7 +164,7 @@ fn without_prefix(table: &Table<'_>, secret: At<Secret>, prefix: &str) -> Option
         return Some(secret);
     }
     let fault = Fault::new(format!("the secret already begins with `{prefix}`"));
-    table.refuse(&secret.place, fault.hint("sidekey puts it there: leave it out of the secret"));
+    table.refuse_secret(&secret.place, fault.hint("sidekey puts it there: leave it out of the secret"));
     None
 }
 

@@ -257,6 +257,13 @@ fn place(error: PlaceError) -> Problem {
             detail: "A header field that is to be signed occurs more than once.",
             proxy_error: "http_request_error",
         },
+        PlaceError::NoSecret => Problem {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            slug: "credential-unusable",
+            title: "Credential unusable",
+            detail: "There is no usable credential for this upstream yet.",
+            proxy_error: "proxy_configuration_error",
+        },
         PlaceError::NotLegal => Problem {
             status: StatusCode::SERVICE_UNAVAILABLE,
             slug: "credential-unusable",

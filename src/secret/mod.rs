@@ -1,6 +1,7 @@
 //! What must never be seen. A [`Secret`] cannot be printed, cloned, compared or serialised, has one accessor, and
 //! wipes its memory when it is dropped. [`source`] is the only place that reads one.
 
+mod fingerprint;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 pub(crate) mod memory;
@@ -9,6 +10,8 @@ pub(crate) mod source;
 use bytes::Bytes;
 use http::HeaderValue;
 use zeroize::Zeroizing;
+
+pub(crate) use self::fingerprint::{Fingerprint, Fingerprinter};
 
 /// A credential, or a part of one, in memory.
 ///

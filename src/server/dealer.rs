@@ -9,36 +9,31 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::worker::{Arrival, Worker};
+use super::blueprint::Blueprint;
+use super::worker::{Arrival, Order, Worker};
 use super::{Drained, ServeError};
-use crate::config::Config;
-use crate::upstream::{Network, tls};
+use crate::upstream::Network;
 
 /// Deals each connection to the worker that has the fewest.
 pub(super) struct Dealer(Vec<Hand>);
 
 struct Hand {
-    arrivals: mpsc::UnboundedSender<Arrival>,
+    orders: mpsc::UnboundedSender<Order>,
     load: Arc<AtomicUsize>,
     finished: oneshot::Receiver<()>,
 }
 
 impl Dealer {
-    pub(super) fn start(
-        config: &Arc<Config>,
-        clients: &Arc<[Option<tls::Client>]>,
-        network: &Network,
-    ) -> Result<Self, ServeError> {
-        let hands = (0..config.server.workers.get()).map(|number| {
-            let (arrivals, receiver) = mpsc::unbounded_channel();
+    pub(super) fn start(blueprint: &Arc<Blueprint>, network: &Network) -> Result<Self, ServeError> {
+        let hands = (0..blueprint.config.server.workers.get()).map(|number| {
+            let (orders, receiver) = mpsc::unbounded_channel();
             let (finish, finished) = oneshot::channel();
             let load = Arc::new(AtomicUsize::new(0));
             let runtime = Builder::new_current_thread();
-            let (config, clients) = (Arc::clone(config), Arc::clone(clients));
-            let (network, worker_load) = (network.clone(), Arc::clone(&load));
-            let work = move || run_worker(runtime, &config, &clients, &network, worker_load, receiver, finish);
+            let (blueprint, network, worker_load) = (Arc::clone(blueprint), network.clone(), Arc::clone(&load));
+            let work = move || run_worker(runtime, blueprint, network, worker_load, receiver, finish);
             thread::Builder::new().name(format!("worker-{number}")).spawn(work).map_err(ServeError::Worker)?;
-            Ok(Hand { arrivals, load, finished })
+            Ok(Hand { orders, load, finished })
         });
         hands.collect::<Result<_, _>>().map(Self)
     }
@@ -47,7 +42,7 @@ impl Dealer {
         if let Some(hand) = self.0.iter().min_by_key(|hand| hand.load.load(Ordering::Relaxed)) {
             hand.load.fetch_add(1, Ordering::Relaxed);
             // A worker that is gone cannot take it: it is closed.
-            let _ = hand.arrivals.send(arrival);
+            let _ = hand.orders.send(Order::Serve(arrival));
         }
     }
 
@@ -68,15 +63,17 @@ impl Dealer {
 
 fn run_worker(
     mut runtime: Builder,
-    config: &Config,
-    clients: &[Option<tls::Client>],
-    network: &Network,
+    blueprint: Arc<Blueprint>,
+    network: Network,
     load: Arc<AtomicUsize>,
-    arrivals: mpsc::UnboundedReceiver<Arrival>,
+    orders: mpsc::UnboundedReceiver<Order>,
     finish: oneshot::Sender<()>,
 ) {
+    let worker = Worker::new(&blueprint, network, load);
+    // Its successor may come soon, and what this one holds should not outlive it.
+    drop(blueprint);
     match runtime.enable_all().build_local(LocalOptions::default()) {
-        Ok(runtime) => runtime.block_on(Worker::new(config, clients, network, load).run(arrivals)),
+        Ok(runtime) => runtime.block_on(worker.run(orders)),
         Err(error) => tracing::error!(target: "server", %error, "cannot start a worker's runtime"),
     }
     // Nobody waits any more where the drain's time is over.

@@ -1,9 +1,11 @@
 //! Binds, accepts, deals connections to workers, and drains. All spawning lives here.
 
+mod blueprint;
 mod connection;
 mod dealer;
 mod listen;
 mod refusal;
+mod snapshot;
 mod socket;
 mod visit;
 mod worker;
@@ -15,13 +17,14 @@ use std::sync::Arc;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::JoinHandle;
 
+use self::blueprint::Blueprint;
 use self::dealer::Dealer;
 pub use self::listen::BoundAddress;
 use self::listen::Listening;
 pub(crate) use self::visit::Visit;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::upstream::resolve::{self, Lookups, SystemFiles};
-use crate::upstream::{Network, OwnListeners, TlsSetupError, tls};
+use crate::upstream::{Network, OwnListeners, TlsSetupError};
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +61,7 @@ pub struct UpstreamTlsError(TlsSetupError);
 
 /// A server that is bound, and has not begun to accept.
 pub struct Server {
-    config: Arc<Config>,
-    clients: Arc<[Option<tls::Client>]>,
+    blueprint: Arc<Blueprint>,
     listeners: Vec<Listening>,
     /// As they are while every file can still be read.
     system_files: SystemFiles,
@@ -80,7 +82,8 @@ impl Server {
     /// # Errors
     /// An address cannot be had, or a client certificate cannot be used.
     pub fn bind(config: Config) -> Result<Self, ServeError> {
-        let clients = tls_clients(&config)?;
+        let blueprint = Blueprint::new(config, None)?;
+        let config = &blueprint.config;
         let mut listeners = Vec::with_capacity(config.listeners.len());
         for listener in &config.listeners {
             let bound = Listening::bind(&listener.address).map_err(|source| ServeError::Bind {
@@ -91,7 +94,7 @@ impl Server {
             listeners.push(bound);
         }
         let system_files = SystemFiles::read(&config.server.lookup);
-        Ok(Self { config: Arc::new(config), clients: clients.into(), listeners, system_files })
+        Ok(Self { blueprint: Arc::new(blueprint), listeners, system_files })
     }
 
     /// Finds out what [`bind`](Self::bind) would, without taking an address.
@@ -99,7 +102,7 @@ impl Server {
     /// # Errors
     /// A client certificate cannot be used.
     pub fn check(config: &Config) -> Result<(), ServeError> {
-        tls_clients(config).map(drop)
+        Blueprint::prepare(config, None).map(drop)
     }
 
     /// Where it is bound, in the order of the config.
@@ -115,10 +118,10 @@ impl Server {
     /// # Errors
     /// A worker could not be started.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Drained, ServeError> {
-        let (resolver, lookups) = resolve::resolver(self.config.server.lookup.clone(), self.system_files);
+        let (resolver, lookups) = resolve::resolver(self.blueprint.config.server.lookup.clone(), self.system_files);
         let own = OwnListeners::new(self.listeners.iter().filter_map(|listening| listening.address().tcp()));
         let network = Network { resolver, own };
-        let dealer = Dealer::start(&self.config, &self.clients, &network)?;
+        let dealer = Dealer::start(&self.blueprint, &network)?;
         drop(network);
         let lookups = spawn_lookups(lookups);
         {
@@ -134,30 +137,10 @@ impl Server {
             }
         }
         drop(self.listeners);
-        let drained = dealer.drain(self.config.server.drain).await;
+        let drained = dealer.drain(self.blueprint.config.server.drain).await;
         lookups.abort();
         Ok(drained)
     }
-}
-
-fn tls_clients(config: &Config) -> Result<Vec<Option<tls::Client>>, ServeError> {
-    // Reading the system's roots takes milliseconds, which a config without TLS need not spend.
-    let mut roots = None;
-    let mut client = |upstream: &config::Upstream| {
-        if !upstream.origin.tls() {
-            return Ok(None);
-        }
-        let roots = match &roots {
-            Some(roots) => roots,
-            None => roots.insert(tls::SystemRoots::load()?),
-        };
-        tls::Client::new(upstream, roots).map(Some)
-    };
-    let named = |upstream: &config::Upstream, source| ServeError::Tls {
-        upstream: upstream.name.clone(),
-        source: UpstreamTlsError(source),
-    };
-    config.upstreams.iter().map(|upstream| client(upstream).map_err(|source| named(upstream, source))).collect()
 }
 
 /// Starts a task on the worker that calls.

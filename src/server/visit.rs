@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use http::Version;
 
+use super::snapshot::Snapshot;
 use super::worker::Worker;
-use crate::browser::Guard;
-use crate::caller::{Callers, Peer};
-use crate::route::Routes;
+use crate::caller::Peer;
 
 /// One caller's connection, as the request path sees it.
 pub(crate) struct Visit {
@@ -54,16 +53,9 @@ impl Visit {
         self.peer
     }
 
-    pub(crate) fn callers(&self) -> &Callers {
-        self.worker.callers()
-    }
-
-    pub(crate) fn guard(&self) -> &Guard {
-        self.worker.guard()
-    }
-
-    pub(crate) fn routes(&self) -> &Routes {
-        self.worker.routes()
+    /// What is in force now: a request asks once.
+    pub(crate) fn snapshot(&self) -> Rc<Snapshot> {
+        self.worker.snapshot()
     }
 
     /// A request has come.

@@ -13,13 +13,12 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::either::Either;
 
+use super::blueprint::Blueprint;
 use super::connection;
+use super::snapshot::{Limits, Snapshot};
 use super::socket::{CallerSocket, Stream};
-use crate::browser::Guard;
-use crate::caller::{Callers, Peer, PeerProcess};
-use crate::config::{self, Config};
-use crate::route::Routes;
-use crate::upstream::{Network, Upstream, tls};
+use crate::caller::{Peer, PeerProcess};
+use crate::upstream::Network;
 use crate::wire::Tcp;
 
 /// How often pools are looked through.
@@ -31,34 +30,24 @@ pub(super) struct Arrival {
     pub(super) stream: Either<std::net::TcpStream, std::os::unix::net::UnixStream>,
 }
 
+/// What a worker is told.
+pub(super) enum Order {
+    /// Serve it.
+    Serve(Arrival),
+    /// From now on this is in force.
+    Adopt(Arc<Blueprint>),
+}
+
 /// What a worker's connections have in common.
 pub(crate) struct Worker {
-    guard: Guard,
-    routes: Routes,
-    callers: Callers,
-    upstreams: Vec<Rc<Upstream>>,
-    limits: Limits,
+    network: Network,
+    snapshot: RefCell<Rc<Snapshot>>,
     draining: Cell<bool>,
     sockets: RefCell<HashMap<u64, Rc<RefCell<CallerSocket>>>>,
     next_socket: Cell<u64>,
     /// Told whenever a connection ends.
     ended: Notify,
     load: Arc<AtomicUsize>,
-}
-
-/// The deadlines on a caller's side.
-#[derive(Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) header_timeout: Duration,
-    pub(super) keep_alive: Duration,
-    pub(super) write_timeout: Duration,
-}
-
-impl Limits {
-    fn new(server: &config::Server) -> Self {
-        let config::Server { header_timeout, keep_alive, write_timeout, .. } = *server;
-        Self { header_timeout, keep_alive, write_timeout }
-    }
 }
 
 /// A connection's place among those of its worker; dropped, it is gone from there.
@@ -76,26 +65,12 @@ impl Drop for Registration {
 }
 
 impl Worker {
-    /// A worker for `config`; `clients` stand in the order of its upstreams. `load`: how many connections it has,
-    /// which others read.
-    pub(super) fn new(
-        config: &Config,
-        clients: &[Option<tls::Client>],
-        network: &Network,
-        load: Arc<AtomicUsize>,
-    ) -> Rc<Self> {
-        let upstreams: Vec<_> = config
-            .upstreams
-            .iter()
-            .zip(clients)
-            .map(|(upstream, client)| Rc::new(Upstream::new(upstream, client.clone(), network.clone())))
-            .collect();
+    /// A worker that begins with `blueprint`. `load`: how many connections it has, which others read.
+    pub(super) fn new(blueprint: &Blueprint, network: Network, load: Arc<AtomicUsize>) -> Rc<Self> {
+        let snapshot = RefCell::new(Snapshot::new(blueprint, &network, None));
         Rc::new(Self {
-            guard: Guard::new(&config.browser),
-            routes: Routes::new(config, upstreams.clone()),
-            callers: Callers::new(config),
-            upstreams,
-            limits: Limits::new(&config.server),
+            network,
+            snapshot,
             draining: Cell::new(false),
             sockets: RefCell::new(HashMap::new()),
             next_socket: Cell::new(0),
@@ -104,17 +79,18 @@ impl Worker {
         })
     }
 
-    /// Serves what arrives until nothing more will, then finishes what has begun.
-    pub(super) async fn run(self: Rc<Self>, mut arrivals: mpsc::UnboundedReceiver<Arrival>) {
+    /// Does what it is told until nothing more will come, then finishes what has begun.
+    pub(super) async fn run(self: Rc<Self>, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut sweep = interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                arrival = arrivals.recv() => match arrival {
-                    Some(arrival) => self.admit(arrival),
+                order = orders.recv() => match order {
+                    Some(Order::Serve(arrival)) => self.admit(arrival),
+                    Some(Order::Adopt(blueprint)) => self.adopt(&blueprint),
                     None => break,
                 },
-                _ = sweep.tick() => self.upstreams.iter().for_each(|upstream| upstream.sweep_pool()),
+                _ = sweep.tick() => self.snapshot().upstreams.iter().for_each(|upstream| upstream.sweep_pool()),
             }
         }
         self.drain().await;
@@ -123,10 +99,16 @@ impl Worker {
     fn admit(self: &Rc<Self>, arrival: Arrival) {
         let departure = Departure(Rc::clone(self));
         // A socket that the runtime cannot take has lost its caller already.
-        let Ok((peer, stream)) = adopt(arrival) else { return };
+        let Ok((peer, stream)) = take_over(arrival) else { return };
         super::spawn(async move {
             connection::serve(Rc::clone(&departure.0), peer, stream).await;
         });
+    }
+
+    /// What is under way keeps what it began with; the connections that serve as well are kept for what comes.
+    fn adopt(&self, blueprint: &Blueprint) {
+        let next = Snapshot::new(blueprint, &self.network, Some(&*self.snapshot()));
+        self.snapshot.replace(next);
     }
 
     async fn drain(&self) {
@@ -146,20 +128,13 @@ impl Worker {
         Registration { worker: Rc::downgrade(self), key }
     }
 
-    pub(super) fn guard(&self) -> &Guard {
-        &self.guard
+    /// What is in force now.
+    pub(super) fn snapshot(&self) -> Rc<Snapshot> {
+        Rc::clone(&self.snapshot.borrow())
     }
 
-    pub(super) fn routes(&self) -> &Routes {
-        &self.routes
-    }
-
-    pub(super) fn callers(&self) -> &Callers {
-        &self.callers
-    }
-
-    pub(super) fn limits(&self) -> &Limits {
-        &self.limits
+    pub(super) fn limits(&self) -> Limits {
+        self.snapshot.borrow().limits
     }
 
     pub(super) fn draining(&self) -> bool {
@@ -177,7 +152,7 @@ impl Drop for Departure {
     }
 }
 
-fn adopt(Arrival { listener, stream }: Arrival) -> std::io::Result<(Peer, Stream)> {
+fn take_over(Arrival { listener, stream }: Arrival) -> std::io::Result<(Peer, Stream)> {
     match stream {
         Either::Left(stream) => {
             // Answers leave when they are written.

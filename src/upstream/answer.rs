@@ -61,7 +61,7 @@ impl Lease {
     /// where the next request would begin: its connection is closed.
     fn give_back(self) {
         if !self.early {
-            self.upstream.pool.put(self.connection);
+            self.upstream.connections.pool.put(self.connection);
         }
     }
 }

@@ -5,68 +5,82 @@ mod answer;
 mod body;
 mod connect;
 mod connection;
+mod endpoint;
 mod origin;
 mod own;
 mod pool;
 pub(crate) mod resolve;
 mod send;
+mod shared;
 mod socket;
 pub(crate) mod tls;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::HeaderName;
 use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
 
 pub(crate) use self::answer::{BrokenAnswer, StreamedBody};
 pub(crate) use self::body::{CollectError, Exchange, RequestBody};
-use self::connect::Dialer;
 pub(crate) use self::connect::{ConnectError, Network, TlsSetupError};
+use self::endpoint::Connections;
+pub(crate) use self::endpoint::{Endpoint, Prepared};
 pub(crate) use self::origin::{Host, Origin};
 pub(crate) use self::own::OwnListeners;
-use self::pool::Pool;
 use self::resolve::SystemFiles;
 pub(crate) use self::send::{Answer, SendError, send};
+pub(crate) use self::shared::Shared;
 use crate::alias;
 use crate::config::{self, Config};
 use crate::credential::Credential;
 use crate::policy::Mode;
 use crate::policy::rules::Rules;
-use crate::scrub::Scrubber;
+use crate::scrub::{Forms, Scrubber};
 
-/// One vendor's API, as one worker sees it: nothing in it is shared with another worker or another upstream.
+/// One vendor's API, as one worker sees it while one config is in force: but for `shared`, nothing in it is another
+/// worker's, or another upstream's.
 pub(crate) struct Upstream {
     name: Box<str>,
     origin: Origin,
-    credential: Credential,
+    credential: Option<Credential>,
     managed: Box<[HeaderName]>,
     rules: Rules,
     mode: Mode,
     scrubber: Rc<Scrubber>,
     scrubs_body: bool,
     timeouts: config::Timeouts,
-    dialer: Dialer,
-    pool: Pool,
+    connections: Rc<Connections>,
+    shared: Arc<Shared>,
 }
 
 impl Upstream {
-    /// Builds what a worker needs from what the config says.
-    pub(crate) fn new(config: &config::Upstream, tls: Option<tls::Client>, network: Network) -> Self {
+    /// Builds what a worker needs from what the config says. Of `previous`, which it takes the place of, it goes on using
+    /// the connections, if they lead to the same endpoint.
+    pub(crate) fn new(
+        config: &config::Upstream,
+        prepared: &Prepared,
+        network: &Network,
+        previous: Option<&Self>,
+    ) -> Self {
+        let Prepared { endpoint, shared } = prepared;
+        let kept = previous.map(|previous| &previous.connections).filter(|kept| kept.lead_to(endpoint));
         let mut managed = vec![AUTHORIZATION, PROXY_AUTHORIZATION];
-        managed.extend_from_slice(config.credential.owned_headers());
+        let credential = config.credential.as_ref();
+        managed.extend_from_slice(credential.map_or(&[], Credential::owned_headers));
         managed.extend_from_slice(config.strip);
         Self {
             name: config.name.clone(),
             origin: config.origin.clone(),
-            credential: config.credential.replica(),
+            credential: credential.map(Credential::replica),
             managed: managed.iter().map(alias::fold).collect(),
             rules: config.rules.clone(),
             mode: config.mode,
-            scrubber: Rc::new(Scrubber::new(&config.name, config.credential.forms())),
+            scrubber: Rc::new(Scrubber::new(&config.name, credential.map_or(&Forms::none(), Credential::forms))),
             scrubs_body: config.scrub == config::Scrub::Body,
             timeouts: config.timeouts,
-            dialer: Dialer::new(config, tls, network),
-            pool: Pool::new(config.pool),
+            connections: kept.map_or_else(|| Connections::new(config, endpoint, network), Rc::clone),
+            shared: Arc::clone(shared),
         }
     }
 
@@ -74,7 +88,12 @@ impl Upstream {
     pub(crate) fn offline(config: &Config) -> Vec<Rc<Self>> {
         let (resolver, _) = resolve::resolver(config.server.lookup.clone(), SystemFiles::default());
         let network = Network { resolver, own: OwnListeners::default() };
-        config.upstreams.iter().map(|upstream| Rc::new(Self::new(upstream, None, network.clone()))).collect()
+        let offline = |upstream| Prepared { endpoint: Endpoint::new(None), shared: Shared::new(upstream, None) };
+        config
+            .upstreams
+            .iter()
+            .map(|upstream| Rc::new(Self::new(upstream, &offline(upstream), &network, None)))
+            .collect()
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -85,8 +104,9 @@ impl Upstream {
         &self.origin
     }
 
-    pub(crate) fn credential(&self) -> &Credential {
-        &self.credential
+    /// `None`: it is optional, and no usable secret has been read.
+    pub(crate) fn credential(&self) -> Option<&Credential> {
+        self.credential.as_ref()
     }
 
     /// The fields that a caller never has a say in, here: credentials, and what this vendor would take for one. Folded.
@@ -118,8 +138,13 @@ impl Upstream {
         &self.timeouts
     }
 
+    /// What every worker knows of it.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Closes the pooled connections that have been idle for too long.
     pub(crate) fn sweep_pool(&self) {
-        self.pool.sweep();
+        self.connections.pool.sweep();
     }
 }

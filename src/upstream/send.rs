@@ -57,7 +57,7 @@ pub(crate) enum SendError {
 pub(crate) async fn send(mut authorized: Authorized) -> Result<Answer, SendError> {
     let upstream = Rc::clone(authorized.upstream());
     let repeatable = authorized.can_be_repeated();
-    let (head, body) = match upstream.pool.take(!repeatable) {
+    let (head, body) = match upstream.connections.pool.take(!repeatable) {
         Some(connection) => match send_on_pooled(connection, &mut authorized, repeatable).await {
             Ok(answer) => answer,
             Err(Unsent::Again) => {
@@ -97,7 +97,7 @@ async fn send_on_pooled(
 
 /// Boxed by its callers: a handshake's state is large, and would be moved about with every request that needs none.
 async fn send_on_new(authorized: &mut Authorized) -> Result<(response::Parts, StreamedBody), SendError> {
-    let mut connection = Connection::open(&authorized.upstream().dialer).await?;
+    let mut connection = Connection::open(&authorized.upstream().connections.dialer).await?;
     match exchange_once(&mut connection, authorized, false).await {
         Ok(response) => answer(response, authorized, connection),
         Err(lost) => Err(lost.error),

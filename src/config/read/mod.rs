@@ -11,7 +11,9 @@ use toml::de::DeTable;
 
 pub(crate) use self::table::Table;
 use super::error::{Fault, Position, Problem};
-use crate::secret::source::Source;
+use crate::Secret;
+use crate::secret::source::{Reference, Source, SourceError};
+use crate::secret::{Fingerprint, Fingerprinter};
 
 /// What all tables of one file share.
 pub(crate) struct Reader<'a> {
@@ -19,6 +21,10 @@ pub(crate) struct Reader<'a> {
     findings: RefCell<Vec<Finding>>,
     warnings: RefCell<Vec<String>>,
     files: RefCell<Vec<PathBuf>>,
+    /// Of the text, and of all that it refers to.
+    whole: RefCell<Fingerprinter>,
+    /// Of the part that is being read.
+    part: RefCell<Fingerprinter>,
     /// What a section holds that is not there.
     nothing: DeTable<'static>,
 }
@@ -27,8 +33,17 @@ pub(crate) struct Reader<'a> {
 struct Finding {
     place: Option<Place>,
     fault: Fault,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
     /// A key is missing or unknown: next to a syntax error, that may be its effect.
-    by_absence: bool,
+    Absence,
+    /// What a reference leads to cannot be used.
+    Secret,
+    /// Anything else.
+    Other,
 }
 
 /// Where something stands in the file.
@@ -46,9 +61,13 @@ pub(crate) struct At<T> {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(source: Source<'a>) -> Self {
+    pub(crate) fn new(source: Source<'a>, text: &str) -> Self {
         let (findings, warnings, files) = Default::default();
-        Self { source, findings, warnings, files, nothing: DeTable::new() }
+        let part = Fingerprinter::new();
+        let mut whole = part.clone();
+        whole.add(text.as_bytes());
+        let (whole, part) = (whole.into(), part.into());
+        Self { source, findings, warnings, files, whole, part, nothing: DeTable::new() }
     }
 
     /// Reads the file's outermost table.
@@ -65,16 +84,16 @@ impl<'a> Reader<'a> {
 
     /// Notes a problem at `place`.
     pub(crate) fn refuse(&self, place: &Place, fault: impl Into<Fault>) {
-        self.note(Some(place.clone()), fault.into(), false);
+        self.note(Some(place.clone()), fault.into(), Kind::Other);
     }
 
     /// Notes a problem of the file as a whole.
     pub(crate) fn refuse_file(&self, fault: impl Into<Fault>) {
-        self.note(None, fault.into(), true);
+        self.note(None, fault.into(), Kind::Absence);
     }
 
-    fn note(&self, place: Option<Place>, fault: Fault, by_absence: bool) {
-        self.findings.borrow_mut().push(Finding { place, fault, by_absence });
+    fn note(&self, place: Option<Place>, fault: Fault, kind: Kind) {
+        self.findings.borrow_mut().push(Finding { place, fault, kind });
     }
 
     fn warn(&self, warning: String) {
@@ -88,9 +107,56 @@ impl<'a> Reader<'a> {
         self.warnings.take()
     }
 
-    /// Remembers that the config refers to the file at `path`.
-    pub(crate) fn note_file(&self, path: &str) {
+    /// Reads the secret at `reference`.
+    fn secret(&self, reference: Reference<'_>) -> Result<Secret, SourceError> {
+        if let Reference::File(path) = reference {
+            self.files.borrow_mut().push(self.source.locate(path));
+        }
+        let secret = self.source.secret(reference)?;
+        self.add_to_fingerprints(secret.expose());
+        Ok(secret)
+    }
+
+    /// Reads a file that holds no secret.
+    pub(crate) fn file(&self, path: &str) -> Result<Vec<u8>, SourceError> {
         self.files.borrow_mut().push(self.source.locate(path));
+        let bytes = self.source.file(path)?;
+        self.add_to_fingerprints(&bytes);
+        Ok(bytes)
+    }
+
+    fn add_to_fingerprints(&self, bytes: &[u8]) {
+        self.whole.borrow_mut().add(bytes);
+        self.part.borrow_mut().add(bytes);
+    }
+
+    /// Of everything that has been read until now.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.whole.borrow().clone().finish()
+    }
+
+    /// What `read` makes, and the fingerprint of the secrets that it read for it.
+    pub(crate) fn fingerprint_of<T>(&self, read: impl FnOnce() -> T) -> (T, Fingerprint) {
+        self.part.replace(Fingerprinter::new());
+        let read = read();
+        (read, self.part.borrow().clone().finish())
+    }
+
+    /// What `read` makes; if nothing, and only for secrets that cannot be used, they are warned of and no problem.
+    pub(crate) fn tolerate_secrets<T>(&self, read: impl FnOnce() -> Option<T>) -> Option<T> {
+        let before = self.findings.borrow().len();
+        let read = read();
+        let (secrets, others): (Vec<_>, Vec<_>) =
+            self.findings.borrow_mut().split_off(before).into_iter().partition(|found| found.kind == Kind::Secret);
+        if others.is_empty() {
+            for Finding { place, fault, .. } in secrets {
+                let (key, told) = (place.map(|place| place.key).unwrap_or_default(), fault.message());
+                self.warn(format!("`{key}`: {told}; its upstream is optional, and answers 503 until it can be used"));
+            }
+            return read;
+        }
+        self.findings.borrow_mut().extend(secrets.into_iter().chain(others));
+        read
     }
 
     pub(crate) fn take_files(&self) -> Vec<PathBuf> {
@@ -106,7 +172,7 @@ impl<'a> Reader<'a> {
         for finding in self.findings.take() {
             let position = finding.place.as_ref().map(|place| Position::of(place.span.start, text));
             let on_broken_line = position.is_some_and(|position| broken.contains(&position.line));
-            if intact || !(finding.by_absence || on_broken_line) {
+            if intact || !(finding.kind == Kind::Absence || on_broken_line) {
                 let key = finding.place.map(|place| place.key).filter(|key| !key.is_empty());
                 problems.push(Problem::new(position, key, finding.fault));
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::{At, Place, Reader};
+use super::{At, Kind, Place, Reader};
 use crate::Secret;
 use crate::config::error::{Fault, list};
 use crate::config::units;
@@ -35,6 +35,11 @@ impl<'a> Table<'a> {
         self.reader.refuse(place, fault);
     }
 
+    /// Notes that what a reference leads to cannot be used.
+    pub(crate) fn refuse_secret(&self, place: &Place, fault: impl Into<Fault>) {
+        self.reader.note(Some(place.clone()), fault.into(), Kind::Secret);
+    }
+
     /// Says what is allowed in this table, but should not stay so.
     pub(crate) fn warn(&self, warning: &str) {
         self.reader.warn(format!("`{}`: {warning}", self.place.key));
@@ -42,18 +47,18 @@ impl<'a> Table<'a> {
 
     /// Notes that a key is not one that can be here.
     pub(crate) fn refuse_key(&self, place: &Place, fault: Fault) {
-        self.reader.note(Some(place.clone()), fault, true);
+        self.reader.note(Some(place.clone()), fault, Kind::Absence);
     }
 
     /// Notes that `key` is not there, and what it would be.
     pub(crate) fn refuse_missing(&self, key: &str, expected: &str) {
         let place = Place { span: self.place.span.clone(), key: self.key_path(key) };
-        self.reader.note(Some(place), Fault::new(format!("missing: expected {expected}")), true);
+        self.reader.note(Some(place), Fault::new(format!("missing: expected {expected}")), Kind::Absence);
     }
 
     /// Notes that something in this table is not there.
     pub(crate) fn refuse_absence(&self, fault: Fault) {
-        self.reader.note(Some(self.place.clone()), fault, true);
+        self.reader.note(Some(self.place.clone()), fault, Kind::Absence);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -205,7 +210,7 @@ impl<'a> Table<'a> {
         }
         let fault = Fault::new(format!("`{reference}` holds a line break or another control character"))
             .hint("a secret is one line, and one final newline of a file is dropped");
-        self.refuse(&secret.place, fault);
+        self.refuse_secret(&secret.place, fault);
         None
     }
 
@@ -229,16 +234,13 @@ impl<'a> Table<'a> {
                 })
             })
         })?;
-        if let Reference::File(path) = reference {
-            self.reader.note_file(path);
-        }
         if let Some(mode) = self.reader.source.open_to_all(reference) {
             self.reader.warn(format!("`{reference}` can be read by every user of this machine (mode {mode:04o})"));
         }
-        match self.reader.source.secret(reference) {
+        match self.reader.secret(reference) {
             Ok(value) => Some((At { value, place }, reference)),
             Err(error) => {
-                self.refuse(&place, Fault::new(format!("`{reference}` {error}")));
+                self.refuse_secret(&place, Fault::new(format!("`{reference}` {error}")));
                 None
             }
         }

@@ -1,0 +1,64 @@
+//! One reading of the config, made ready to be served: each worker builds its [`Snapshot`](super::snapshot::Snapshot)
+//! from it.
+
+use std::sync::Arc;
+
+use super::{ServeError, UpstreamTlsError};
+use crate::config::{self, Config};
+use crate::upstream::{Endpoint, Prepared, Shared, tls};
+
+/// What all workers have in common while this config is in force.
+pub(crate) struct Blueprint {
+    pub(crate) config: Config,
+    /// In the order of the config's upstreams.
+    pub(crate) upstreams: Box<[Prepared]>,
+}
+
+impl Blueprint {
+    /// Makes `config` ready, which comes after `previous`: what has not changed is carried over.
+    pub(super) fn new(config: Config, previous: Option<&Self>) -> Result<Self, ServeError> {
+        let upstreams = Self::prepare(&config, previous)?;
+        Ok(Self { config, upstreams })
+    }
+
+    /// As [`new`](Self::new), of a config that stays where it is.
+    pub(super) fn prepare(config: &Config, previous: Option<&Self>) -> Result<Box<[Prepared]>, ServeError> {
+        // Reading the system's roots takes milliseconds, which a config without TLS need not spend.
+        let mut roots = None;
+        let upstreams = config.upstreams.iter().map(|upstream| {
+            let previous = previous.and_then(|previous| previous.upstream(&upstream.name));
+            let endpoint = match previous.filter(|(known, _)| known.connects_like(upstream)) {
+                Some((_, prepared)) => Arc::clone(&prepared.endpoint),
+                None => Endpoint::new(tls_client(upstream, &mut roots)?),
+            };
+            let shared = Shared::new(upstream, previous.map(|(_, prepared)| &*prepared.shared));
+            Ok(Prepared { endpoint, shared })
+        });
+        upstreams.collect()
+    }
+
+    /// The upstream of this name.
+    fn upstream(&self, name: &str) -> Option<(&config::Upstream, &Prepared)> {
+        self.each_upstream().find(|(upstream, _)| *upstream.name == *name)
+    }
+
+    /// Every upstream, in the order of the config.
+    pub(crate) fn each_upstream(&self) -> impl Iterator<Item = (&config::Upstream, &Prepared)> {
+        self.config.upstreams.iter().zip(&self.upstreams)
+    }
+}
+
+fn tls_client(
+    upstream: &config::Upstream,
+    roots: &mut Option<tls::SystemRoots>,
+) -> Result<Option<tls::Client>, ServeError> {
+    if !upstream.origin.tls() {
+        return Ok(None);
+    }
+    let named = |source| ServeError::Tls { upstream: upstream.name.clone(), source: UpstreamTlsError(source) };
+    let roots = match roots {
+        Some(roots) => roots,
+        None => roots.insert(tls::SystemRoots::load().map_err(named)?),
+    };
+    tls::Client::new(upstream, roots).map(Some).map_err(named)
+}
