@@ -50,4 +50,4 @@ pub use config::{Config, ConfigError, Position, Problem};
 pub use credential::Authorized;
 pub use policy::Grant;
 pub use secret::Secret;
-pub use server::{BoundAddress, Drained, ServeError, Server};
+pub use server::{BoundAddress, Drained, Reloads, ServeError, Server};

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
 
@@ -21,7 +22,9 @@ pub(crate) async fn handle(visit: Rc<Visit>, request: Request<Incoming>) -> Resp
     visit.begin(request.version());
     let mut record = AccessRecord::begin(&request);
     let mut page = None;
-    let mut response = match forward(&visit, request, &mut record, &mut page).await {
+    let outcome = forward(&visit, request, &mut record, &mut page).await;
+    let is_last = visit.is_last();
+    let mut response = match outcome {
         Ok(Reply::Upstream(answer)) => {
             record.answered(answer.head.status);
             Response::from_parts(answer.head, AnswerBody::streamed(answer.body, record, visit))
@@ -36,6 +39,9 @@ pub(crate) async fn handle(visit: Rc<Visit>, request: Request<Incoming>) -> Resp
             response.map(|text| AnswerBody::own(text, record, visit))
         }
     };
+    if is_last {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(page) = page {
         page.let_read(response.headers_mut());
     }

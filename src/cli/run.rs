@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::hardening::{ClosedMemory, Hardening, Places};
 use crate::telemetry::{self, LogFormat};
-use crate::{Config, Drained, ServeError, Server};
+use crate::{Config, Drained, Reloads, ServeError, Server};
 
 /// Why `run` ended as it should not.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,7 @@ pub fn run(config: Config, log_format: Option<LogFormat>, memory: Option<ClosedM
         }
         let (draining, drain_begun) = tokio::sync::oneshot::channel();
         let mut second = Signals::new()?;
+        let reloads = server.reloads();
         let stop = async move {
             signals.next().await;
             tracing::info!(target: "server", "stopping: begun requests are finished, a second signal ends them");
@@ -63,13 +64,13 @@ pub fn run(config: Config, log_format: Option<LogFormat>, memory: Option<ClosedM
                 }
             },
             () = second.next_after(drain_begun) => return Err(RunError::SecondSignal),
+            () = Signals::new()?.reload(&reloads) => {}
         }
         Ok(())
     })
 }
 
-/// SIGTERM and SIGINT. SIGHUP, which would end the process, is only noted: a terminal that closes, or an operator who
-/// expects a reload, cuts no request.
+/// The signals that mean something: a terminal that closes, or an operator who wants a reload, cuts no request.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -85,16 +86,11 @@ impl Signals {
         })
     }
 
-    /// Waits for either.
+    /// Waits for SIGTERM or SIGINT.
     pub(super) async fn next(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => {
-                    tracing::warn!(target: "server", "SIGHUP changes nothing: config and secrets are read at start");
-                }
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 
@@ -103,5 +99,12 @@ impl Signals {
         first.await;
         self.next().await;
         self.next().await;
+    }
+
+    /// Has everything read again whenever SIGHUP comes.
+    async fn reload(mut self, reloads: &Reloads) {
+        while self.hang_up.recv().await.is_some() {
+            reloads.reload().await;
+        }
     }
 }

@@ -2,16 +2,20 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::DeTable;
 
 use super::error::{ConfigError, Fault, Position, Problem};
 use super::read::{Reader, Table};
-use super::{Config, ListenAddress, Listener, Server, browser, caller, listen, lookup, names, syntax, upstream};
+use super::{
+    Config, ListenAddress, Listener, Reload, Server, browser, caller, listen, lookup, names, syntax, upstream,
+};
 use crate::secret::source::Source;
 
+const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+const DRAIN_DELAY: Duration = Duration::ZERO;
 const DRAIN: Duration = Duration::from_secs(25);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -58,6 +62,7 @@ pub(crate) fn parse_with(path: &Path, text: &str, source: Source<'_>) -> Result<
     if !problems.is_empty() {
         return Err(ConfigError::new(path, problems));
     }
+    config.path = path.to_owned();
     config.files.push(path.to_owned());
     Ok(config)
 }
@@ -65,6 +70,8 @@ pub(crate) fn parse_with(path: &Path, text: &str, source: Source<'_>) -> Result<
 /// With problems noted, the result is only what could be read.
 fn read_config(table: &mut Table<'_>) -> Config {
     let server = table.section("server", read_server);
+    let reload = table
+        .section("reload", |table| Reload { interval: table.duration_or_zero("interval").unwrap_or(RELOAD_INTERVAL) });
     let browser = table.section("browser", browser::read);
     let listeners = table.section("listen", listen::read_all);
     let upstreams = table.section("upstream", upstream::read_all);
@@ -92,15 +99,25 @@ fn read_config(table: &mut Table<'_>) -> Config {
         listeners.push(default_listener());
     }
     let (warnings, files) = (reader.take_warnings(), reader.take_files());
-    Config { server, browser, listeners, upstreams, callers, warnings, files, fingerprint: reader.fingerprint() }
+    Config {
+        path: PathBuf::new(),
+        server,
+        reload,
+        browser,
+        listeners,
+        upstreams,
+        callers,
+        warnings,
+        files,
+        fingerprint: reader.fingerprint(),
+    }
 }
 
 fn read_server(table: &mut Table<'_>) -> Server {
     let workers = table.integer("workers", 1..=MAX_WORKERS).and_then(NonZeroUsize::new);
-    // `available_parallelism` counts affinity and the cgroup's quota.
-    let usable = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     Server {
-        workers: workers.unwrap_or_else(usable),
+        workers,
+        drain_delay: table.duration_or_zero("drain_delay").unwrap_or(DRAIN_DELAY),
         drain: table.duration_or_zero("drain").unwrap_or(DRAIN),
         header_timeout: table.duration("header_timeout").unwrap_or(HEADER_TIMEOUT),
         keep_alive: table.duration("keep_alive").unwrap_or(KEEP_ALIVE),

@@ -36,8 +36,12 @@ use crate::upstream::Origin;
 
 /// Everything that `sidekey run` needs: checked, complete, with every secret read.
 pub struct Config {
+    /// Where it was read from.
+    pub(crate) path: PathBuf,
     /// How the process runs.
     pub(crate) server: Server,
+    /// How it follows its files.
+    pub(crate) reload: Reload,
     /// Which web pages may use it.
     pub(crate) browser: Browser,
     /// Where callers come in. Never empty.
@@ -79,9 +83,11 @@ impl Config {
 
 /// `[server]`.
 pub(crate) struct Server {
-    /// Threads that serve; each owns its connections.
-    pub(crate) workers: NonZeroUsize,
-    /// How long begun requests may take to finish after SIGTERM.
+    /// Threads that serve; each owns its connections. `None`: as many as there are usable CPUs.
+    pub(crate) workers: Option<NonZeroUsize>,
+    /// For how long it still accepts after SIGTERM.
+    pub(crate) drain_delay: Duration,
+    /// How long begun requests may take to finish after that.
     pub(crate) drain: Duration,
     /// From a request's first byte to the end of its header.
     pub(crate) header_timeout: Duration,
@@ -91,6 +97,12 @@ pub(crate) struct Server {
     pub(crate) write_timeout: Duration,
     /// Who is asked for a name's addresses.
     pub(crate) lookup: Lookup,
+}
+
+/// `[reload]`.
+pub(crate) struct Reload {
+    /// How often config and secret files are read again. Zero: only when SIGHUP comes.
+    pub(crate) interval: Duration,
 }
 
 /// How names are looked up.

@@ -5,6 +5,7 @@ mod reach;
 mod secrets;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ fn identity() -> (String, String) {
 #[test]
 fn the_least_config_has_every_default() {
     let config = accept(GOOD);
-    assert_eq!(config.server.workers, std::thread::available_parallelism().unwrap());
+    assert_eq!(config.server.workers, None);
     assert_eq!(config.server.drain, Duration::from_secs(25));
     assert_eq!(config.server.header_timeout, Duration::from_secs(30));
     assert_eq!(config.server.keep_alive, Duration::from_secs(75));
@@ -138,7 +139,7 @@ fn what_is_written_is_what_is_had() {
          [upstream.one]\npreset = 'imagior'\nauth = { bearer = { token = 'env:KEY' } }\n\
          [upstream.plain]\nurl = 'http://c.test'\nallow_plaintext = true\nauth.bearer.token = 'env:KEY'\n",
     );
-    assert_eq!((config.server.workers.get(), config.server.drain), (3, Duration::ZERO));
+    assert_eq!((config.server.workers, config.server.drain), (NonZeroUsize::new(3), Duration::ZERO));
     let listeners: Vec<&str> = config.listeners.iter().map(|listener| &*listener.name).collect();
     assert_eq!(listeners, ["b", "a"]);
     assert_eq!(config.listeners[0].names, ["proxy.test".into(), "10.0.0.1".into()]);
@@ -173,12 +174,12 @@ fn an_upstream_that_is_sidekey_itself_is_refused() {
 fn unknown_keys_and_sections_are_refused_with_what_was_meant() {
     for (text, told) in [
         ("[serve]\n", "1:2 serve: unknown key (did you mean `server`?)"),
-        ("[metrics]\n", "1:2 metrics: unknown key (known here: `browser`, `caller`, `listen`, `server`, `upstream`)"),
+        ("[metrics]\n", "1:2 metrics: unknown key (known here: `browser`, `caller`, `listen`, `reload`, `server`, `upstream`)"),
         ("[server]\nworker = 1\n", "2:1 server.worker: unknown key (did you mean `workers`?)"),
         ("[listen.a]\naddress = '127.0.0.1:1'\nname = []\n", "3:1 listen.a.name: unknown key (did you mean `names`?)"),
         (
             "[server]\n\"a \\n.b\" = 1\n",
-            "2:1 server.\"a \\n.b\": unknown key (known here: `drain`, `header_timeout`, `hosts_file`, `keep_alive`, `nameservers`, `workers`, `write_timeout`)",
+            "2:1 server.\"a \\n.b\": unknown key (known here: `drain`, `drain_delay`, `header_timeout`, `hosts_file`, `keep_alive`, `nameservers`, `workers`, `write_timeout`)",
         ),
     ] {
         assert_eq!(refuse(&format!("{text}{GOOD}")), told);

@@ -1,5 +1,6 @@
 //! The workers' threads: each is started here, dealt its connections, and waited for at the end.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -14,6 +15,18 @@ use super::worker::{Arrival, Order, Worker};
 use super::{Drained, ServeError};
 use crate::upstream::Network;
 
+/// A way to tell all workers what is in force.
+pub(super) struct Announcer(Vec<mpsc::UnboundedSender<Order>>);
+
+impl Announcer {
+    pub(super) fn announce(&self, blueprint: &Arc<Blueprint>) {
+        for orders in &self.0 {
+            // A worker that is gone serves nobody.
+            let _ = orders.send(Order::Adopt(Arc::clone(blueprint)));
+        }
+    }
+}
+
 /// Deals each connection to the worker that has the fewest.
 pub(super) struct Dealer(Vec<Hand>);
 
@@ -24,8 +37,12 @@ struct Hand {
 }
 
 impl Dealer {
-    pub(super) fn start(blueprint: &Arc<Blueprint>, network: &Network) -> Result<Self, ServeError> {
-        let hands = (0..blueprint.config.server.workers.get()).map(|number| {
+    pub(super) fn start(
+        workers: NonZeroUsize,
+        blueprint: &Arc<Blueprint>,
+        network: &Network,
+    ) -> Result<Self, ServeError> {
+        let hands = (0..workers.get()).map(|number| {
             let (orders, receiver) = mpsc::unbounded_channel();
             let (finish, finished) = oneshot::channel();
             let load = Arc::new(AtomicUsize::new(0));
@@ -46,7 +63,23 @@ impl Dealer {
         }
     }
 
+    pub(super) fn announcer(&self) -> Announcer {
+        Announcer(self.0.iter().map(|hand| hand.orders.clone()).collect())
+    }
+
+    /// From now on every answer is the last one on its connection.
+    pub(super) fn take_leave(&self) {
+        for hand in &self.0 {
+            // A worker that is gone has left already.
+            let _ = hand.orders.send(Order::TakeLeave);
+        }
+    }
+
+    /// Lets the workers finish what has begun.
     pub(super) async fn drain(self, limit: Duration) -> Drained {
+        for hand in &self.0 {
+            let _ = hand.orders.send(Order::Drain);
+        }
         let (finished, loads): (Vec<_>, Vec<_>) = self.0.into_iter().map(|hand| (hand.finished, hand.load)).unzip();
         let all = async {
             for finished in finished {

@@ -5,22 +5,30 @@ mod connection;
 mod dealer;
 mod listen;
 mod refusal;
+mod reload;
 mod snapshot;
 mod socket;
+pub(crate) mod state;
 mod visit;
 mod worker;
 
 use std::future::Future;
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use self::blueprint::Blueprint;
 use self::dealer::Dealer;
 pub use self::listen::BoundAddress;
 use self::listen::Listening;
+pub use self::reload::Reloads;
+use self::reload::{Reloader, Requests};
+use self::state::State;
 pub(crate) use self::visit::Visit;
 use crate::config::Config;
 use crate::upstream::resolve::{self, Lookups, SystemFiles};
@@ -62,7 +70,9 @@ pub struct UpstreamTlsError(TlsSetupError);
 /// A server that is bound, and has not begun to accept.
 pub struct Server {
     blueprint: Arc<Blueprint>,
+    workers: NonZeroUsize,
     listeners: Vec<Listening>,
+    reloads: (Reloads, Requests),
     /// As they are while every file can still be read.
     system_files: SystemFiles,
 }
@@ -94,7 +104,11 @@ impl Server {
             listeners.push(bound);
         }
         let system_files = SystemFiles::read(&config.server.lookup);
-        Ok(Self { blueprint: Arc::new(blueprint), listeners, system_files })
+        // `available_parallelism` counts affinity and the cgroup's quota, which may be out of reach later.
+        let usable = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let workers = config.server.workers.unwrap_or_else(usable);
+        let reloads = reload::requests();
+        Ok(Self { blueprint: Arc::new(blueprint), workers, listeners, reloads, system_files })
     }
 
     /// Finds out what [`bind`](Self::bind) would, without taking an address.
@@ -110,7 +124,13 @@ impl Server {
         self.listeners.iter().map(|listening| listening.address().clone()).collect()
     }
 
-    /// Serves until `stop`, then finishes what has begun, for as long as the config's `drain` allows.
+    /// A way to have config and secrets read again at once.
+    pub fn reloads(&self) -> Reloads {
+        self.reloads.0.clone()
+    }
+
+    /// Serves until `stop`, then goes on accepting for `drain_delay`, and finishes what has begun, for as long as `drain`
+    /// allows. Config and secrets are read again meanwhile.
     ///
     /// Accepts on the runtime that polls it; the workers are threads of their own. Dropping the future stops
     /// accepting, and leaves the workers to finish by themselves.
@@ -121,7 +141,17 @@ impl Server {
         let (resolver, lookups) = resolve::resolver(self.blueprint.config.server.lookup.clone(), self.system_files);
         let own = OwnListeners::new(self.listeners.iter().filter_map(|listening| listening.address().tcp()));
         let network = Network { resolver, own };
-        let dealer = Dealer::start(&self.blueprint, &network)?;
+        let dealer = Dealer::start(self.workers, &self.blueprint, &network)?;
+        let state = State::new(self.blueprint);
+        let (reloads, requests) = self.reloads;
+        start_reloader(
+            Reloader {
+                path: state.in_force().config.path.clone(),
+                state: Arc::clone(&state),
+                workers: dealer.announcer(),
+            },
+            requests,
+        )?;
         drop(network);
         let lookups = spawn_lookups(lookups);
         {
@@ -132,15 +162,29 @@ impl Server {
                 .map(|(index, listening)| listening.accept(index, |arrival| dealer.deal(arrival)))
                 .collect();
             tokio::select! {
-                () = stop => {}
+                () = leave(stop, &dealer, &state) => {}
                 Some(outcome) = accepting.next() => outcome.map_err(ServeError::Worker)?,
             }
         }
         drop(self.listeners);
-        let drained = dealer.drain(self.blueprint.config.server.drain).await;
+        let drained = dealer.drain(state.in_force().config.server.drain).await;
+        drop(reloads);
         lookups.abort();
         Ok(drained)
     }
+}
+
+/// Waits until `stop`, and for as long afterwards as others may take to notice.
+async fn leave(stop: impl Future<Output = ()>, dealer: &Dealer, state: &State) {
+    stop.await;
+    state.drain();
+    dealer.take_leave();
+    sleep(state.in_force().config.server.drain_delay).await;
+}
+
+fn start_reloader(reloader: Reloader, requests: Requests) -> Result<(), ServeError> {
+    let reading = thread::Builder::new().name("reload".into());
+    reading.spawn(move || reloader.run(&requests)).map(drop).map_err(ServeError::Worker)
 }
 
 /// Starts a task on the worker that calls.

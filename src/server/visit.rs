@@ -58,6 +58,11 @@ impl Visit {
         self.worker.snapshot()
     }
 
+    /// Whether callers should go elsewhere after this answer.
+    pub(crate) fn is_last(&self) -> bool {
+        self.worker.leaving()
+    }
+
     /// A request has come.
     pub(crate) fn begin(&self, version: Version) {
         self.stage.set(Stage::Asked);

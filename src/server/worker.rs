@@ -36,12 +36,17 @@ pub(super) enum Order {
     Serve(Arrival),
     /// From now on this is in force.
     Adopt(Arc<Blueprint>),
+    /// From now on every answer is the last one on its connection.
+    TakeLeave,
+    /// Finish what has begun.
+    Drain,
 }
 
 /// What a worker's connections have in common.
 pub(crate) struct Worker {
     network: Network,
     snapshot: RefCell<Rc<Snapshot>>,
+    leaving: Cell<bool>,
     draining: Cell<bool>,
     sockets: RefCell<HashMap<u64, Rc<RefCell<CallerSocket>>>>,
     next_socket: Cell<u64>,
@@ -71,6 +76,7 @@ impl Worker {
         Rc::new(Self {
             network,
             snapshot,
+            leaving: Cell::new(false),
             draining: Cell::new(false),
             sockets: RefCell::new(HashMap::new()),
             next_socket: Cell::new(0),
@@ -79,7 +85,7 @@ impl Worker {
         })
     }
 
-    /// Does what it is told until nothing more will come, then finishes what has begun.
+    /// Does what it is told until it is to drain, and ends when what has begun is finished.
     pub(super) async fn run(self: Rc<Self>, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut sweep = interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -88,7 +94,8 @@ impl Worker {
                 order = orders.recv() => match order {
                     Some(Order::Serve(arrival)) => self.admit(arrival),
                     Some(Order::Adopt(blueprint)) => self.adopt(&blueprint),
-                    None => break,
+                    Some(Order::TakeLeave) => self.leaving.set(true),
+                    Some(Order::Drain) | None => break,
                 },
                 _ = sweep.tick() => self.snapshot().upstreams.iter().for_each(|upstream| upstream.sweep_pool()),
             }
@@ -135,6 +142,11 @@ impl Worker {
 
     pub(super) fn limits(&self) -> Limits {
         self.snapshot.borrow().limits
+    }
+
+    /// Whether callers should go elsewhere after their next answer.
+    pub(super) fn leaving(&self) -> bool {
+        self.leaving.get()
     }
 
     pub(super) fn draining(&self) -> bool {

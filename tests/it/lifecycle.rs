@@ -240,3 +240,35 @@ fn a_log_that_nobody_reads_holds_up_neither_requests_nor_the_end() {
     assert_eq!(process.wait().unwrap().code(), Some(0));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
+
+#[test]
+fn while_it_takes_leave_it_accepts_and_every_answer_says_so() {
+    let origin = Origin::ok();
+    let leaving = "[server]\nworkers = 2\ndrain_delay = \"700ms\"\ndrain = \"20s\"\n";
+    let mut sidekey = Sidekey::start(&format!("{leaving}{}", origin.upstream("api")));
+    let mut kept = sidekey.connect();
+    kept.send(get("/api/x"));
+    kept.response().assert_passed_on(200);
+    let began = Instant::now();
+    sidekey.signal("TERM");
+    until_true("that it stops", || sidekey.log().contains("stopping"));
+    until_true("that answers are the last ones", || {
+        let mut caller = sidekey.connect();
+        caller.send(get("/api/x"));
+        let answer = caller.response();
+        answer.assert_passed_on(200);
+        let last = answer.fields.get("connection") == Some("close");
+        if last {
+            caller.assert_closed();
+        }
+        last
+    });
+    kept.send(get("/api/x"));
+    let answer = kept.response();
+    answer.assert_passed_on(200);
+    assert_eq!(answer.fields.get("connection"), Some("close"));
+    kept.assert_closed();
+    assert_eq!(sidekey.wait().code, Some(0));
+    assert!(began.elapsed() >= Duration::from_millis(700));
+    assert!(std::net::TcpStream::connect(sidekey.address()).is_err());
+}

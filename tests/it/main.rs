@@ -28,6 +28,7 @@ mod malformed;
 mod matching;
 mod pooling;
 mod readme;
+mod reload;
 mod streaming;
 mod support;
 mod tls;

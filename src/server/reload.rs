@@ -1,0 +1,220 @@
+//! Reads config and secrets again, on a thread of its own, and has the workers adopt what has changed. They are read by
+//! content, as often as the config says: a link that Kubernetes swaps cannot be missed. Whatever is wrong changes nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::blueprint::Blueprint;
+use super::dealer::Announcer;
+use super::state::State;
+use crate::config::{Config, ConfigError, Listener};
+
+/// What has changed must stay as it is for so long: a file that is still being written is not taken for whole.
+const SETTLE: Duration = Duration::from_millis(25);
+/// So often it is looked whether it has settled, before the next interval has its turn.
+const LOOKS: usize = 40;
+
+/// A way to ask for a reload at once.
+#[derive(Clone)]
+pub struct Reloads(Sender<oneshot::Sender<()>>);
+
+/// Where that is asked.
+pub(super) struct Requests(Receiver<oneshot::Sender<()>>);
+
+pub(super) fn requests() -> (Reloads, Requests) {
+    let (sender, receiver) = channel();
+    (Reloads(sender), Requests(receiver))
+}
+
+impl Reloads {
+    /// Reads everything again, and waits until what has changed is in force, or the log says why it is not.
+    ///
+    /// Dropping the future does not undo it.
+    pub async fn reload(&self) {
+        let (done, finished) = oneshot::channel();
+        // A server that has ended reloads nothing.
+        if self.0.send(done).is_ok() {
+            let _ = finished.await;
+        }
+    }
+}
+
+/// What the reading thread works with.
+pub(super) struct Reloader {
+    pub(super) path: PathBuf,
+    pub(super) state: Arc<State>,
+    pub(super) workers: Announcer,
+}
+
+impl Reloader {
+    /// Reads until every [`Reloads`] is gone.
+    pub(super) fn run(self, requests: &Requests) {
+        loop {
+            let asked = match self.interval() {
+                Some(interval) => requests.0.recv_timeout(interval),
+                None => requests.0.recv().map_err(RecvTimeoutError::from),
+            };
+            match asked {
+                Ok(done) => {
+                    self.reload();
+                    // Whoever asked may have gone.
+                    let _ = done.send(());
+                }
+                Err(RecvTimeoutError::Timeout) => self.reload(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        let interval = self.state.in_force().config.reload.interval;
+        (!interval.is_zero()).then_some(interval)
+    }
+
+    fn reload(&self) {
+        let current = self.state.in_force();
+        let read = match self.read(&current) {
+            Read::Same => {
+                if self.state.confirm() {
+                    tracing::info!(target: "reload", "the files say again what is in force");
+                }
+                return;
+            }
+            Read::Other(config) => *config,
+            Read::Wrong(reason) => return self.keep(&reason),
+        };
+        let warnings = read.warnings.clone();
+        match follow(read, &current) {
+            Ok(blueprint) => self.adopt(&current, blueprint, &warnings),
+            Err(reason) => self.keep(&reason),
+        }
+    }
+
+    /// Reads until two readings in a row come to the same.
+    fn read(&self, current: &Blueprint) -> Read {
+        let mut last = Read::of(Config::load(&self.path), current);
+        for _ in 0..LOOKS {
+            if matches!(last, Read::Same) {
+                break;
+            }
+            settle();
+            let next = Read::of(Config::load(&self.path), current);
+            if next.is_as(&last) {
+                return next;
+            }
+            last = next;
+        }
+        last
+    }
+
+    fn adopt(&self, current: &Blueprint, blueprint: Blueprint, warnings: &[String]) {
+        let rotated = rotated(current, &blueprint);
+        let blueprint = Arc::new(blueprint);
+        self.workers.announce(&blueprint);
+        self.state.adopt(blueprint);
+        let generation = self.state.reload().generation;
+        tracing::info!(target: "reload", generation, rotated, "in force: what the files say now");
+        for warning in warnings {
+            tracing::warn!(target: "config", "{warning}");
+        }
+    }
+
+    fn keep(&self, reason: &str) {
+        if self.state.keep(reason) {
+            tracing::warn!(target: "reload", reason, "not reloaded: the last good config and secrets stay in force");
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this thread serves nobody who would have to wait")]
+fn settle() {
+    thread::sleep(SETTLE);
+}
+
+/// What a reading comes to.
+enum Read {
+    /// What is in force.
+    Same,
+    Other(Box<Config>),
+    /// Nothing that could come into force.
+    Wrong(String),
+}
+
+impl Read {
+    fn of(read: Result<Config, ConfigError>, current: &Blueprint) -> Self {
+        match read {
+            Ok(config) if config.fingerprint == current.config.fingerprint => Self::Same,
+            Ok(config) => Self::Other(Box::new(config)),
+            Err(error) => Self::Wrong(in_one_line(&error)),
+        }
+    }
+
+    fn is_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Same, Self::Same) => true,
+            (Self::Other(this), Self::Other(other)) => this.fingerprint == other.fingerprint,
+            (Self::Wrong(this), Self::Wrong(other)) => this == other,
+            (Self::Same | Self::Other(_) | Self::Wrong(_), _) => false,
+        }
+    }
+}
+
+/// Every problem, with its place and without its hint.
+fn in_one_line(error: &ConfigError) -> String {
+    let told = error.problems().iter().map(|problem| {
+        let place = problem.position().map_or(String::new(), |position| format!(":{position}"));
+        let key = problem.key().map_or(String::new(), |key| format!("`{key}`: "));
+        format!("{}{place}: {key}{}", error.path().display(), problem.message())
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// What comes after `current`, or why it cannot.
+fn follow(mut config: Config, current: &Blueprint) -> Result<Blueprint, String> {
+    let bound = &current.config;
+    let order = |listener: &Listener| bound.listeners.iter().position(|known| known.name == listener.name);
+    config.listeners.sort_by_key(order);
+    if let Some(key) = fixed_at_start(bound, &config) {
+        return Err(format!("`{key}` has changed, which needs a restart"));
+    }
+    for upstream in config.upstreams.iter().filter(|upstream| upstream.credential.is_none()) {
+        let had_one = |known: &&crate::config::Upstream| known.name == upstream.name && known.credential.is_some();
+        if bound.upstreams.iter().any(|known| had_one(&known)) {
+            let key = format!("`upstream.{}.", upstream.name);
+            let told = config.warnings.iter().find(|warning| warning.starts_with(&key));
+            return Err(told.cloned().unwrap_or_else(|| format!("{key}auth`: there is no usable secret any more")));
+        }
+    }
+    Blueprint::new(config, Some(current)).map_err(|error| error.to_string())
+}
+
+/// What the process has bound, or given up, and cannot change while it runs.
+fn fixed_at_start(bound: &Config, read: &Config) -> Option<&'static str> {
+    let places = |config: &Config| -> Vec<_> {
+        config.listeners.iter().map(|listener| (listener.name.clone(), listener.address.clone())).collect()
+    };
+    if places(bound) != places(read) {
+        Some("listen")
+    } else if bound.server.workers != read.server.workers {
+        Some("server.workers")
+    } else if bound.server.lookup != read.server.lookup {
+        Some("server.nameservers` or `hosts_file")
+    } else {
+        None
+    }
+}
+
+/// The upstreams whose secrets are other ones now. `None`: there is none.
+fn rotated(current: &Blueprint, next: &Blueprint) -> Option<String> {
+    let known = |name: &str| current.config.upstreams.iter().find(|upstream| *upstream.name == *name);
+    let changed = |upstream: &&crate::config::Upstream| {
+        known(&upstream.name).is_some_and(|known| known.secrets != upstream.secrets)
+    };
+    let names: Vec<&str> = next.config.upstreams.iter().filter(changed).map(|upstream| &*upstream.name).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}

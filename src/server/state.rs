@@ -1,0 +1,103 @@
+//! How the server as a whole is: what is in force, how the last reload went, and whether it is stopping. Whoever answers
+//! for it (the log, the admin listener, the service manager) asks here; nothing on a request's path does.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use super::blueprint::Blueprint;
+
+/// Shared by all threads.
+pub(crate) struct State {
+    in_force: Mutex<Arc<Blueprint>>,
+    reload: Mutex<ReloadState>,
+    draining: AtomicBool,
+}
+
+/// What became of the config and secret files since the start.
+#[derive(Clone)]
+pub(crate) struct ReloadState {
+    /// How many configs have come into force, the first included.
+    pub(crate) generation: u64,
+    /// When the one in force came into force.
+    pub(crate) since: SystemTime,
+    /// When all files were last read without a fault.
+    pub(crate) read: SystemTime,
+    /// Reloads that changed something.
+    pub(crate) successes: u64,
+    /// Reloads that would have changed something, and could not.
+    pub(crate) failures: u64,
+    /// Why what is in force is not what the files say. `None`: it is.
+    pub(crate) stale: Option<Stale>,
+}
+
+/// Since when, and why, the last good config stays in force.
+#[derive(Clone)]
+pub(crate) struct Stale {
+    pub(crate) since: SystemTime,
+    /// Places, keys, and what was expected there: never a value.
+    pub(crate) reason: Box<str>,
+}
+
+impl State {
+    pub(super) fn new(blueprint: Arc<Blueprint>) -> Arc<Self> {
+        let now = SystemTime::now();
+        let reload = ReloadState { generation: 1, since: now, read: now, successes: 0, failures: 0, stale: None };
+        Arc::new(Self { in_force: Mutex::new(blueprint), reload: Mutex::new(reload), draining: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn in_force(&self) -> Arc<Blueprint> {
+        Arc::clone(&lock(&self.in_force))
+    }
+
+    pub(crate) fn reload(&self) -> ReloadState {
+        lock(&self.reload).clone()
+    }
+
+    /// Whether SIGTERM has come: nobody should send more here.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// All files were read, and say what is in force. Whether that is news.
+    pub(super) fn confirm(&self) -> bool {
+        let mut reload = lock(&self.reload);
+        reload.read = SystemTime::now();
+        reload.stale.take().is_some()
+    }
+
+    pub(super) fn adopt(&self, blueprint: Arc<Blueprint>) {
+        *lock(&self.in_force) = blueprint;
+        let mut reload = lock(&self.reload);
+        let now = SystemTime::now();
+        reload.generation += 1;
+        reload.successes += 1;
+        (reload.since, reload.read, reload.stale) = (now, now, None);
+    }
+
+    /// What is in force stays so, for `reason`. Whether that is news.
+    pub(super) fn keep(&self, reason: &str) -> bool {
+        let mut reload = lock(&self.reload);
+        reload.failures += 1;
+        match &mut reload.stale {
+            Some(stale) if *stale.reason == *reason => false,
+            Some(stale) => {
+                stale.reason = reason.into();
+                true
+            }
+            none => {
+                *none = Some(Stale { since: SystemTime::now(), reason: reason.into() });
+                true
+            }
+        }
+    }
+}
+
+/// Each value in here is whole at every moment, whoever panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
