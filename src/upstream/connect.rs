@@ -83,28 +83,13 @@ impl Dialer {
 
     /// Dials the upstream. Dropping the future closes whatever had been begun.
     pub(super) async fn dial(&self) -> Result<Wire, ConnectError> {
-        let addresses = self.permitted(self.addresses().await?)?;
-        let tcp = timeout(self.timeouts.connect, race(&addresses))
-            .await
-            .map_err(|_| ConnectError::ConnectTimeout)?
-            .map_err(classify_connect)?;
-        // Requests leave when they are written: a delay would wait for an acknowledgement that is not coming.
-        let _ = tcp.set_nodelay(true);
-        match &self.tls {
-            None => Ok(Either::Left(Tcp::new(tcp))),
-            Some(client) => {
-                let tcp = Tcp::reading_ahead(tcp);
-                let handshake = TlsConnector::from(client.config.clone()).connect(client.server_name.clone(), tcp);
-                let stream = timeout(self.timeouts.tls, handshake)
-                    .await
-                    .map_err(|_| ConnectError::TlsTimeout)?
-                    .map_err(classify_tls)?;
-                Ok(Either::Right(Box::new(stream)))
-            }
-        }
+        let addresses = self.permitted(self.look_up().await?)?;
+        let tcp = self.connect(&addresses).await?;
+        self.handshake(tcp).await
     }
 
-    async fn addresses(&self) -> Result<Vec<IpAddr>, ConnectError> {
+    /// All addresses of the upstream, in the order in which they are tried. Not all of them may be.
+    pub(super) async fn look_up(&self) -> Result<Vec<IpAddr>, ConnectError> {
         match self.origin.host() {
             Host::Address(address) => Ok(vec![*address]),
             Host::Name(name) => {
@@ -117,7 +102,7 @@ impl Dialer {
     }
 
     /// Those that may be dialled. None: the caller is not told why each was left out, and the log has one reason.
-    fn permitted(&self, found: Vec<IpAddr>) -> Result<Vec<SocketAddr>, ConnectError> {
+    pub(super) fn permitted(&self, found: Vec<IpAddr>) -> Result<Vec<SocketAddr>, ConnectError> {
         let mut permitted = Vec::with_capacity(found.len());
         let mut refusal = None;
         for address in found.into_iter().map(|address| SocketAddr::new(address, self.origin.port())) {
@@ -132,6 +117,29 @@ impl Dialer {
             Some(refusal) if permitted.is_empty() => Err(refusal),
             Some(_) | None => Ok(permitted),
         }
+    }
+
+    /// Connects to one of `addresses`, which were judged.
+    pub(super) async fn connect(&self, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
+        let tcp = timeout(self.timeouts.connect, race(addresses))
+            .await
+            .map_err(|_| ConnectError::ConnectTimeout)?
+            .map_err(classify_connect)?;
+        // Requests leave when they are written: a delay would wait for an acknowledgement that is not coming.
+        let _ = tcp.set_nodelay(true);
+        Ok(tcp)
+    }
+
+    /// Makes TLS of it, where the upstream has that.
+    pub(super) async fn handshake(&self, tcp: TcpStream) -> Result<Wire, ConnectError> {
+        let Some(client) = &self.tls else { return Ok(Either::Left(Tcp::new(tcp))) };
+        let tcp = Tcp::reading_ahead(tcp);
+        let handshake = TlsConnector::from(client.config.clone()).connect(client.server_name.clone(), tcp);
+        let stream = timeout(self.timeouts.tls, handshake)
+            .await
+            .map_err(|_| ConnectError::TlsTimeout)?
+            .map_err(classify_tls)?;
+        Ok(Either::Right(Box::new(stream)))
     }
 
     fn judge(&self, address: SocketAddr) -> Result<(), ConnectError> {

@@ -15,7 +15,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::body::{Exchange, RequestBody, Upload};
 use super::connect::{ConnectError, Dialer};
-use super::socket::{UpstreamIo, UpstreamSocket};
+use super::socket::{UpstreamIo, UpstreamSocket, Wire};
 use crate::config::Timeouts;
 use crate::server;
 use crate::wire::MAX_BUFFER;
@@ -54,7 +54,12 @@ pub(super) enum Failed {
 impl Connection {
     /// Dials. Dropping the future closes whatever had been begun.
     pub(super) async fn open(dialer: &Dialer) -> Result<Self, ConnectError> {
-        let socket = UpstreamSocket::new(dialer.dial().await?);
+        Self::over(dialer.dial().await?).await
+    }
+
+    /// Speaks HTTP over what was dialled.
+    pub(super) async fn over(wire: Wire) -> Result<Self, ConnectError> {
+        let socket = UpstreamSocket::new(wire);
         let io = TokioIo::new(UpstreamIo(Rc::clone(&socket)));
         let (sender, connection) = Builder::new()
             .max_buf_size(MAX_BUFFER)
