@@ -51,6 +51,13 @@ pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant, caller: &Caller
     Box::new(Outgoing { head, body, exchange, wants_body })
 }
 
+/// As [`prepare`], for a request of sidekey's own: it has no caller, and no body.
+pub(crate) fn prepare_own(request: Request<()>, grant: &Grant) -> Box<Outgoing> {
+    let (mut head, ()) = request.into_parts();
+    readdress(&mut head, grant.target());
+    Box::new(Outgoing { head, body: RequestBody::Empty, exchange: Exchange::new(), wants_body: None })
+}
+
 /// Takes off a request's header what may not cross, its framing too, and puts on where it goes.
 pub(crate) fn readdress(head: &mut request::Parts, Target { upstream, path, .. }: &Target) {
     let wants_trailers = names_token(&head.headers, &TE, "trailers");

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 
 use crate::config::Config;
-use crate::credential::Credential;
 use crate::{ServeError, Server};
 
 /// Says what `config`, which is right as far as it was read, amounts to.
@@ -19,7 +18,7 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<(), CheckError> {
         writeln!(out, "  listen.{:<12} {}", listener.name, listener.address)?;
     }
     for upstream in &config.upstreams {
-        let scheme = upstream.credential.as_ref().map_or("no credential", Credential::scheme);
+        let scheme = upstream.scheme();
         let preset = upstream.preset.map(|preset| format!(" (preset `{}`)", preset.name)).unwrap_or_default();
         writeln!(out, "  upstream.{:<10} {} with {scheme}{preset}", upstream.name, upstream.origin)?;
     }

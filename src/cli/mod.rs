@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod live;
 pub mod run;
 pub mod token;
 
@@ -37,11 +38,15 @@ pub enum Command {
         #[arg(long)]
         no_hardening: bool,
     },
-    /// Say everything that is wrong with a config
+    /// Say everything that is wrong with a config; with --live, what the vendors make of it. The exit code is then 1 if
+    /// an upstream fails
     Check {
         /// Which config.
         #[command(flatten)]
         config: ConfigFlag,
+        /// How far.
+        #[command(flatten)]
+        live: live::Live,
     },
     /// Say what would become of a request: which upstream, which rule, which headers cross. Nothing is sent; the exit
     /// code is 1 if it would be refused

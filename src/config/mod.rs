@@ -9,11 +9,12 @@ mod listen;
 mod lookup;
 mod names;
 pub(crate) mod preset;
+pub(crate) mod probe;
 pub(crate) mod read;
 mod rules;
 mod syntax;
 mod tls;
-mod units;
+pub(crate) mod units;
 mod upstream;
 
 use std::fmt;
@@ -27,6 +28,7 @@ use http::{HeaderName, HeaderValue};
 
 pub use self::error::{ConfigError, Position, Problem};
 use self::preset::Preset;
+use self::probe::Probe;
 use crate::caller::Token;
 use crate::credential::Credential;
 use crate::policy::Mode;
@@ -178,6 +180,8 @@ pub(crate) struct Upstream {
     /// Header fields of the caller that never reach this vendor (the preset's list).
     pub(crate) strip: &'static [HeaderName],
     pub(crate) rules: Rules,
+    /// What `check --live` asks. `None`: nothing is known that could be asked.
+    pub(crate) probe: Option<Probe>,
     /// What becomes of a request that the rules refuse.
     pub(crate) mode: Mode,
     pub(crate) scrub: Scrub,
@@ -187,6 +191,11 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
+    /// The name of the scheme, for people.
+    pub(crate) fn scheme(&self) -> &'static str {
+        self.credential.as_ref().map_or("no credential", Credential::scheme)
+    }
+
     /// Whether a connection that was made for this upstream would have been made for `other` as well.
     pub(crate) fn connects_like(&self, other: &Self) -> bool {
         let of = |upstream: &Self| (upstream.origin.clone(), upstream.allow_private, upstream.timeouts, upstream.pool);

@@ -2,6 +2,7 @@
 
 use http::{HeaderName, Method};
 
+use super::probe::{KnownProbe, QuotaPlace};
 use crate::policy::PlainPath;
 use crate::policy::rules::{Rule, Rules, Verdict};
 
@@ -16,6 +17,10 @@ pub(crate) struct Preset {
     pub(crate) strip: &'static [HeaderName],
     /// What a caller should not be able to ask for unless it has to.
     pub(crate) sensitive: &'static [Sensitive],
+    /// A request that costs nothing, and succeeds if the credential is good.
+    pub(crate) probe: Option<KnownProbe>,
+    /// What a 403 may say besides that the credential is bad.
+    pub(crate) forbidden: Option<&'static str>,
 }
 
 /// Requests with which a caller does more than ask.
@@ -53,6 +58,15 @@ static PRESETS: [Preset; 5] = [
         schemes: &["basic"],
         strip: &[],
         sensitive: &IMAGGA_SENSITIVE,
+        probe: Some(KnownProbe {
+            request: "GET /v2/usage",
+            quota: QuotaPlace::Used {
+                used: "/result/monthly_processed",
+                limit: "/result/monthly_limit",
+                of: "this month",
+            },
+        }),
+        forbidden: Some("the month's quota may be used up"),
     },
     Preset {
         name: "resci",
@@ -60,6 +74,8 @@ static PRESETS: [Preset; 5] = [
         schemes: &["api-key"],
         strip: &[],
         sensitive: &RESCI_SENSITIVE,
+        probe: None,
+        forbidden: None,
     },
     Preset {
         name: "imagior",
@@ -67,6 +83,11 @@ static PRESETS: [Preset; 5] = [
         schemes: &["bearer"],
         strip: &[],
         sensitive: &IMAGIOR_SENSITIVE,
+        probe: Some(KnownProbe {
+            request: "GET /user/account",
+            quota: QuotaPlace::Left { left: "/usage/remainingCredits", of: "credits" },
+        }),
+        forbidden: Some("there may be no credits left"),
     },
     Preset {
         name: "imagine",
@@ -74,6 +95,8 @@ static PRESETS: [Preset; 5] = [
         schemes: &["bearer"],
         strip: &IMAGINE_STRIP,
         sensitive: &IMAGINE_SENSITIVE,
+        probe: None,
+        forbidden: None,
     },
     Preset {
         name: "messagemedia",
@@ -81,6 +104,11 @@ static PRESETS: [Preset; 5] = [
         schemes: &["basic", "hmac"],
         strip: &[],
         sensitive: &HUB_SENSITIVE,
+        probe: Some(KnownProbe {
+            request: "GET /v1/messaging/credits",
+            quota: QuotaPlace::Left { left: "/credits", of: "credits" },
+        }),
+        forbidden: None,
     },
 ];
 
@@ -110,6 +138,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 mod tests {
     use http::Method;
 
+    use super::super::probe::Probe;
     use super::{PRESETS, Rule, find};
     use crate::credential::SCHEMES;
     use crate::upstream::Origin;
@@ -132,6 +161,17 @@ mod tests {
             Some("makes and replaces signature keys")
         );
         assert_eq!(effect("imagior", Method::GET, "/user/account"), None);
+    }
+
+    #[test]
+    fn a_probe_is_one_that_the_docs_name_and_has_no_effect() {
+        let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/vendors.md")).unwrap();
+        for preset in &PRESETS {
+            let Some(known) = &preset.probe else { continue };
+            let probe = Probe::parse(known.request).unwrap();
+            assert_eq!(preset.effect(&probe.method, probe.path.path()), None, "{}", preset.name);
+            assert!(docs.contains(&format!("| probe | `{}`", known.request)), "{}", preset.name);
+        }
     }
 
     #[test]

@@ -174,7 +174,10 @@ fn an_upstream_that_is_sidekey_itself_is_refused() {
 fn unknown_keys_and_sections_are_refused_with_what_was_meant() {
     for (text, told) in [
         ("[serve]\n", "1:2 serve: unknown key (did you mean `server`?)"),
-        ("[metrics]\n", "1:2 metrics: unknown key (known here: `browser`, `caller`, `listen`, `reload`, `server`, `upstream`)"),
+        (
+            "[metrics]\n",
+            "1:2 metrics: unknown key (known here: `browser`, `caller`, `listen`, `reload`, `server`, `upstream`)",
+        ),
         ("[server]\nworker = 1\n", "2:1 server.worker: unknown key (did you mean `workers`?)"),
         ("[listen.a]\naddress = '127.0.0.1:1'\nname = []\n", "3:1 listen.a.name: unknown key (did you mean `names`?)"),
         (

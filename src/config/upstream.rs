@@ -6,7 +6,7 @@ use super::error::{Fault, list};
 use super::names::{self, HostName};
 use super::preset::{self, Preset};
 use super::read::{At, Place, Table};
-use super::{Pool, Scrub, Timeouts, Upstream, rules, tls};
+use super::{Pool, Scrub, Timeouts, Upstream, probe, rules, tls};
 use crate::credential::{self, Credential};
 use crate::policy::Mode;
 use crate::upstream::address::Class;
@@ -72,6 +72,7 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
     let tls = table.optional_section("tls", |table| At { value: tls::read(table), place: table.place.clone() });
     let rules = rules::read(table);
     let mode = table.one_of("mode", &[("enforce", Mode::Enforce), ("report", Mode::Report)]).unwrap_or(Mode::Enforce);
+    let probe = probe::read(table, preset);
     let timeouts = table.section("timeouts", read_timeouts);
     let pool = table.section("pool", read_pool);
     let origin = origin?;
@@ -88,6 +89,7 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
         secrets,
         strip: preset.map_or(&[], |preset| preset.strip),
         rules,
+        probe,
         mode,
         scrub,
         tls: tls.map(|tls| tls.value).unwrap_or_default(),

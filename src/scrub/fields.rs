@@ -77,6 +77,12 @@ fn is_coded(headers: &HeaderMap) -> bool {
 }
 
 impl Scrubber {
+    /// A text from the upstream that is not a field.
+    pub(crate) fn clean_text(&self, text: &str) -> String {
+        let replaced = self.scrub(text.as_bytes()).replaced;
+        replaced.map_or_else(|| text.to_owned(), |clean| String::from_utf8_lossy(&clean).into_owned())
+    }
+
     /// Cleans a header or trailers, and says how much was found. A field whose name holds a form is dropped.
     pub(crate) fn clean_fields(&self, fields: &mut HeaderMap) -> u64 {
         let holds = |(name, value): (&HeaderName, &HeaderValue)| {

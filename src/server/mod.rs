@@ -1,5 +1,6 @@
 //! Binds, accepts, deals connections to workers, and drains. All spawning lives here.
 
+mod alone;
 mod blueprint;
 mod connection;
 mod dealer;
@@ -22,6 +23,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+pub(crate) use self::alone::with_upstreams;
 use self::blueprint::Blueprint;
 use self::dealer::Dealer;
 pub use self::listen::BoundAddress;

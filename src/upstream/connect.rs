@@ -135,10 +135,8 @@ impl Dialer {
         let Some(client) = &self.tls else { return Ok(Either::Left(Tcp::new(tcp))) };
         let tcp = Tcp::reading_ahead(tcp);
         let handshake = TlsConnector::from(client.config.clone()).connect(client.server_name.clone(), tcp);
-        let stream = timeout(self.timeouts.tls, handshake)
-            .await
-            .map_err(|_| ConnectError::TlsTimeout)?
-            .map_err(classify_tls)?;
+        let stream =
+            timeout(self.timeouts.tls, handshake).await.map_err(|_| ConnectError::TlsTimeout)?.map_err(classify_tls)?;
         Ok(Either::Right(Box::new(stream)))
     }
 

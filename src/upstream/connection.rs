@@ -92,6 +92,11 @@ impl Connection {
         }
     }
 
+    /// Waits until a request may go on it. `false`: it was closed.
+    pub(super) async fn become_ready(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+
     /// Whether the next request may go on it, as far as is known without asking the kernel.
     pub(super) fn is_ready(&self) -> bool {
         self.sender.is_ready()

@@ -13,6 +13,7 @@ pub(crate) mod resolve;
 mod send;
 mod shared;
 mod socket;
+mod steps;
 pub(crate) mod tls;
 
 use std::rc::Rc;

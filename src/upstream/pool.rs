@@ -47,6 +47,11 @@ impl Pool {
         }
     }
 
+    /// Takes in a connection that is new, for the request for which it was made.
+    pub(super) fn lay_in(&self, connection: Connection) {
+        self.idle.borrow_mut().push_back(connection);
+    }
+
     /// Closes what has been idle for too long, or was closed by the upstream.
     pub(super) fn sweep(&self) {
         let now = Instant::now();

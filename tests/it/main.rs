@@ -22,6 +22,7 @@ mod explain;
 mod hmac;
 mod interim;
 mod lifecycle;
+mod live;
 mod location;
 mod lost;
 mod malformed;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -47,12 +48,39 @@ impl Authority {
         self.issue(name, false, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
+    /// One that is valid from `begin` to `end`.
+    pub(crate) fn server_within(&self, name: &str, begin: SystemTime, end: SystemTime) -> Identity {
+        let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap();
+        self.issue_with(name, ExtendedKeyUsagePurpose::ServerAuth, |params| {
+            params.not_before = date_time_ymd(1970, 1, 1) + since(begin);
+            params.not_after = date_time_ymd(1970, 1, 1) + since(end);
+        })
+    }
+
+    /// One whose owner calls himself `subject`.
+    pub(crate) fn server_called(&self, name: &str, subject: &str) -> Identity {
+        self.issue_with(name, ExtendedKeyUsagePurpose::ServerAuth, |params| {
+            params.distinguished_name.push(DnType::CommonName, subject);
+        })
+    }
+
     fn issue(&self, name: &str, expired: bool, usage: ExtendedKeyUsagePurpose) -> Identity {
+        self.issue_with(name, usage, |params| {
+            if expired {
+                (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+            }
+        })
+    }
+
+    fn issue_with(
+        &self,
+        name: &str,
+        usage: ExtendedKeyUsagePurpose,
+        adjust: impl FnOnce(&mut CertificateParams),
+    ) -> Identity {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.extended_key_usages = vec![usage];
-        if expired {
-            (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-        }
+        adjust(&mut params);
         let key = KeyPair::generate().unwrap();
         Identity { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
     }
