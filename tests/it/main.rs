@@ -21,6 +21,7 @@ mod example;
 mod explain;
 mod hmac;
 mod interim;
+mod kubernetes;
 mod lifecycle;
 mod live;
 mod location;

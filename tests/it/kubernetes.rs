@@ -1,0 +1,48 @@
+//! `deploy/kubernetes`: its configs pass `check` as they are, with the files of the Secrets that are mounted there. What the
+//! manifests promise is checked by the pipeline.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::support::check_with;
+
+const SIDECAR: &str = include_str!("../../deploy/kubernetes/sidecar/sidekey.toml");
+const GATEWAY: &str = include_str!("../../deploy/kubernetes/gateway/sidekey.toml");
+
+/// `config` with its Secrets in `folder`, and each file of them there as the kubelet makes it: by way of a link to the
+/// folder `..data`, itself a link, and readable by the group.
+fn mounted(folder: &Path, config: &str) -> String {
+    for path in config.split('"').filter_map(|part| part.strip_prefix("file:/run/secrets/")) {
+        let (secret, key) = path.split_once('/').unwrap();
+        let volume = folder.join(secret);
+        let content = volume.join("..2026_11_22");
+        if !content.exists() {
+            fs::create_dir_all(&content).unwrap();
+            std::os::unix::fs::symlink("..2026_11_22", volume.join("..data")).unwrap();
+        }
+        fs::write(content.join(key), "made-up-and-long-enough").unwrap();
+        fs::set_permissions(content.join(key), Permissions::from_mode(0o440)).unwrap();
+        std::os::unix::fs::symlink(Path::new("..data").join(key), volume.join(key)).unwrap();
+    }
+    config.replace("/run/secrets", folder.to_str().unwrap())
+}
+
+#[test]
+fn the_configs_of_sidecar_and_gateway_are_right_without_a_warning() {
+    for config in [SIDECAR, GATEWAY] {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = check_with(folder.path(), &mounted(folder.path(), config), &[]);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(!ended.stdout.contains("warning"), "{}", ended.stdout);
+    }
+}
+
+#[test]
+fn a_gateway_without_callers_would_start_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (before, rest) = GATEWAY.split_once("[caller.shop]").unwrap();
+    let (_, after) = rest.split_once("[upstream").unwrap();
+    let ended = check_with(folder.path(), &mounted(folder.path(), &format!("{before}[upstream{after}")), &[]);
+    assert_eq!(ended.code, Some(78), "{}", ended.stdout);
+}
