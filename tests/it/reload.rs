@@ -70,7 +70,7 @@ fn a_rotated_secret_is_used_and_warm_connections_stay() {
         });
     }
     assert_eq!(origin.connections(), 1, "the same upstream, so the same connection");
-    assert_eq!(lines(&sidekey, "in force: what the files say now"), 3);
+    until_true("three reloads in the log", || lines(&sidekey, "in force: what the files say now") == 3);
     assert!(sidekey.log().contains("\"rotated\":\"api\""), "{}", sidekey.log());
 }
 
