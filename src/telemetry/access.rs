@@ -1,4 +1,6 @@
-//! The access record: one line for each request, written when its last byte has gone. No query, no header, no body.
+//! The access record: what happened to one request, known when its last byte has gone. [`line`] says how that is written.
+
+mod line;
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -9,7 +11,7 @@ use crate::caller::Caller;
 use crate::policy::PolicyError;
 use crate::upstream::Upstream;
 
-/// What happened to one request. Logged when it is dropped.
+/// What happened to one request. Told when it is dropped.
 pub(crate) struct AccessRecord {
     began: Instant,
     method: Option<Method>,
@@ -108,32 +110,6 @@ impl AccessRecord {
 
 impl Drop for AccessRecord {
     fn drop(&mut self) {
-        let status = self.status.map(|status| status.as_u16());
-        let method = self.method.as_ref().map_or("-", Method::as_str);
-        let path = if self.method.is_some() { self.uri.path() } else { "-" };
-        let upstream = self.upstream.as_deref().map(Upstream::name);
-        let duration_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let (caller, would_refuse) = (self.caller.name(), self.would_refuse.as_deref());
-        let (sent, received) = (self.sent, self.received);
-        // Nobody waited for the end: the caller went away, or the upstream's body broke off.
-        let cut = (!self.finished).then_some(true);
-        match &self.answer {
-            Answered::Upstream if self.scrubbed == 0 => tracing::info!(
-                target: "access", status, method, path, upstream, caller, duration_us, sent, received, cut, would_refuse
-            ),
-            // A vendor that echoes credentials is news.
-            Answered::Upstream => tracing::warn!(
-                target: "access",
-                status, method, path, upstream, caller, duration_us, sent, received, cut, would_refuse,
-                scrubbed = self.scrubbed
-            ),
-            Answered::Sidekey { request_id, error } => {
-                let (request_id, error) = (&**request_id, &**error);
-                tracing::warn!(
-                    target: "access",
-                    status, method, path, upstream, caller, duration_us, sent, received, cut, would_refuse, request_id, error
-                );
-            }
-        }
+        line::write(self);
     }
 }
