@@ -131,7 +131,6 @@ impl Body for AnswerBody {
 impl Drop for AnswerBody {
     fn drop(&mut self) {
         if let Source::Streamed(body) = &self.source {
-            self.record.sent(body.sent());
             self.record.scrubbed(body.scrubbed());
         }
         self.visit.end();

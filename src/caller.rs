@@ -91,6 +91,11 @@ impl Callers {
             .ok_or(UnknownCaller)
     }
 
+    /// Whether `text` holds the token of one of them.
+    pub(crate) fn have_token_in(&self, text: &[u8]) -> bool {
+        self.0.iter().filter_map(|known| known.token.as_ref()).any(|token| token.is_in(text))
+    }
+
     /// The caller of this name, as if it had been told.
     pub(crate) fn named(&self, name: &str) -> Option<Caller> {
         self.0.iter().find(|known| *known.name == *name).map(|known| Caller::Known(Rc::clone(known)))

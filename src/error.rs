@@ -5,7 +5,6 @@ mod problem;
 
 use std::error::Error;
 use std::fmt::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE};
@@ -13,6 +12,7 @@ use http::{Response, StatusCode};
 
 use crate::browser::BrowserError;
 use crate::caller::UnknownCaller;
+use crate::correlation::{RequestId, X_REQUEST_ID};
 use crate::credential::AuthorizeError;
 use crate::max_forwards::MaxForwardsError;
 use crate::policy::PolicyError;
@@ -47,28 +47,23 @@ pub(crate) enum ProxyError {
 }
 
 pub(crate) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A field each: Java's HTTP client looks for one that begins with `Basic`.
 const CHALLENGES: [&str; 2] = ["Basic realm=\"sidekey\"", "Bearer realm=\"sidekey\""];
 /// Those that go anywhere, for `Allow`.
 pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 impl ProxyError {
-    /// The answer, and the id that finds it in the log.
-    pub(crate) fn to_response(&self) -> (Response<Bytes>, String) {
+    /// The answer to the request of this id, which finds it in the log.
+    pub(crate) fn to_response(&self, request_id: &RequestId) -> Response<Bytes> {
         let problem = self.problem();
-        let request_id = request_id();
-        let mut response = Response::new(problem.body(&request_id));
+        let mut response = Response::new(problem.body(request_id.as_str()));
         *response.status_mut() = problem.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        for (name, text) in
-            [(PROXY_STATUS, format!("sidekey; error={}", problem.proxy_error)), (X_REQUEST_ID, request_id.clone())]
-        {
-            if let Ok(value) = HeaderValue::try_from(text) {
-                headers.insert(name, value);
-            }
+        if let Ok(status) = HeaderValue::try_from(format!("sidekey; error={}", problem.proxy_error)) {
+            headers.insert(PROXY_STATUS, status);
         }
+        headers.insert(&X_REQUEST_ID, request_id.value().clone());
         if problem.ends_connection() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -80,7 +75,7 @@ impl ProxyError {
         if problem.status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, HeaderValue::from_static(METHODS));
         }
-        (response, request_id)
+        response
     }
 
     /// The error and all its causes, for the log.
@@ -97,14 +92,4 @@ impl ProxyError {
         }
         text
     }
-}
-
-/// A UUIDv7 (RFC 9562 5.7). Not `Uuid::now_v7`, which panics where the system has no source of randomness; an id that
-/// is not random would still find its log line.
-fn request_id() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut random = [0; 10];
-    let _ = aws_lc_rs::rand::fill(&mut random);
-    let millis = u64::try_from(now.as_millis()).unwrap_or_default();
-    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
 }

@@ -151,6 +151,8 @@ fn named_fields(connection: &HeaderValue) -> impl Iterator<Item = HeaderName> {
 fn is_hop_or_origin(name: &str) -> bool {
     match name.len() {
         9 => name == "forwarded" || name == "x-real-ip",
+        // It is put on anew, and nothing else may be taken for it.
+        12 => name == "x-request-id",
         14 if name == "content-length" => true,
         _ => is_hop_by_hop(name) || name.starts_with("x-forwarded-"),
     }

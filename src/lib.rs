@@ -28,6 +28,7 @@ mod browser;
 mod caller;
 pub mod cli;
 mod config;
+mod correlation;
 mod credential;
 mod error;
 #[doc(hidden)]

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use crate::answer::{AnswerBody, Reply};
 use crate::browser::Page;
 use crate::error::ProxyError;
-use crate::server::Visit;
+use crate::server::{Snapshot, Visit};
 use crate::telemetry::access::AccessRecord;
 use crate::{browser, credential, headers, max_forwards, policy, scrub, upstream};
 
@@ -20,22 +20,23 @@ use crate::{browser, credential, headers, max_forwards, policy, scrub, upstream}
 /// Dropping the future cancels the request, at the upstream as well.
 pub(crate) async fn handle(visit: Rc<Visit>, request: Request<Incoming>) -> Response<Box<AnswerBody>> {
     visit.begin(request.version());
-    let mut record = AccessRecord::begin(&request);
+    let snapshot = visit.snapshot();
+    let mut record = AccessRecord::begin(&request, &snapshot.callers);
     let mut page = None;
-    let outcome = forward(&visit, request, &mut record, &mut page).await;
+    let outcome = forward(&visit, &snapshot, request, &mut record, &mut page).await;
     let is_last = visit.is_last();
     let mut response = match outcome {
-        Ok(Reply::Upstream(answer)) => {
-            record.answered(answer.head.status);
+        Ok(Reply::Upstream(mut answer)) => {
+            record.answered(&mut answer.head);
             Response::from_parts(answer.head, AnswerBody::streamed(answer.body, record, visit))
         }
-        Ok(Reply::Own(answer)) => {
-            record.answered(answer.status());
+        Ok(Reply::Own(mut answer)) => {
+            record.answered_itself(&mut answer);
             answer.map(|()| AnswerBody::own(Bytes::new(), record, visit))
         }
         Err(error) => {
-            let (response, request_id) = error.to_response();
-            record.refused(response.status(), &request_id, error.chain());
+            record.refused(&error);
+            let response = error.to_response(record.request_id());
             response.map(|text| AnswerBody::own(text, record, visit))
         }
     };
@@ -50,11 +51,11 @@ pub(crate) async fn handle(visit: Rc<Visit>, request: Request<Incoming>) -> Resp
 
 async fn forward(
     visit: &Visit,
+    snapshot: &Snapshot,
     mut request: Request<Incoming>,
     record: &mut AccessRecord,
     page: &mut Option<Page>,
 ) -> Result<Reply, ProxyError> {
-    let snapshot = visit.snapshot();
     *page = snapshot.guard.admit(&mut request)?;
     if let Some(answer) = browser::preflight(page.as_ref(), &request)? {
         return Ok(Reply::Own(answer));
@@ -70,7 +71,8 @@ async fn forward(
     }
     let grant = policy::decide(&caller, target, &request)?;
     record.would_refuse(grant.reported());
-    let outgoing = headers::prepare(request, &grant, &caller);
+    let mut outgoing = headers::prepare(request, &grant, &caller);
+    record.leaves(&mut outgoing);
     let authorized = credential::authorize(grant, outgoing).await?;
     let mut answer = upstream::send(authorized).await?;
     clean(&mut answer, page.is_some())?;

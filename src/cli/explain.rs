@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use crate::browser::{self, Guard};
 use crate::caller::{Caller, Callers, Peer, UnknownCaller};
 use crate::config::{Config, ListenAddress, Listener};
+use crate::correlation::Correlation;
 use crate::error::ProxyError;
 use crate::policy::rules::Verdict;
 use crate::policy::{self, Sought};
@@ -164,7 +165,7 @@ fn through(
     if let Some(refusal) = grant.reported() {
         lines.say("report", &format!("would be refused if `mode` were `enforce`: {refusal}"))?;
     }
-    say_headers(&caller, grant.target(), &request, lines)?;
+    say_headers(callers, &caller, grant.target(), &request, lines)?;
     Ok(Outlook::Sent)
 }
 
@@ -193,10 +194,17 @@ fn say_rules(caller: &Caller, target: &Target, request: &Request<()>, lines: &mu
 }
 
 /// Names alone: a value may be anything.
-fn say_headers(caller: &Caller, target: &Target, request: &Request<()>, lines: &mut Lines<'_>) -> io::Result<()> {
+fn say_headers(
+    callers: &Callers,
+    caller: &Caller,
+    target: &Target,
+    request: &Request<()>,
+    lines: &mut Lines<'_>,
+) -> io::Result<()> {
     let (mut head, ()) = request.clone().into_parts();
     headers::readdress(&mut head, target);
     caller.take_off_token(&mut head.headers);
+    Correlation::begin(request.headers(), callers).put_on_request(&mut head.headers, target.upstream.traces());
     let (crossing, upstream) = (head.headers, &target.upstream);
     let names = |taken_off: bool| {
         let names = request.headers().keys().filter(|name| **name != HOST && taken_off != crossing.contains_key(*name));

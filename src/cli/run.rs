@@ -30,11 +30,11 @@ pub enum RunError {
 /// # Errors
 /// The server cannot start, or was stopped before it had finished.
 pub fn run(config: Config, log_format: Option<LogFormat>, memory: Option<ClosedMemory>) -> Result<(), RunError> {
-    let (files, warnings) = (config.files.clone(), config.warnings.clone());
+    let (files, warnings, log) = (config.files.clone(), config.warnings.clone(), config.log);
     let server = Server::bind(config)?;
     // Before there is any other thread: the log's, the workers'.
     let hardening = memory.map(|memory| Hardening::apply(memory, &Places::new(&files, &server.addresses())));
-    let _log = telemetry::start(log_format);
+    let _log = telemetry::start(log_format, &log);
     match hardening {
         Some(hardening) => hardening.log(),
         None => tracing::warn!(target: "process", "not hardened: `--no-hardening`"),

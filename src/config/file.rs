@@ -10,7 +10,7 @@ use toml::de::DeTable;
 use super::error::{ConfigError, Fault, Position, Problem};
 use super::read::{Reader, Table};
 use super::{
-    Config, ListenAddress, Listener, Reload, Server, browser, caller, listen, lookup, names, syntax, upstream,
+    Config, ListenAddress, Listener, Reload, Server, browser, caller, listen, log, lookup, names, syntax, upstream,
 };
 use crate::secret::source::Source;
 
@@ -73,6 +73,7 @@ fn read_config(table: &mut Table<'_>) -> Config {
     let reload = table
         .section("reload", |table| Reload { interval: table.duration_or_zero("interval").unwrap_or(RELOAD_INTERVAL) });
     let browser = table.section("browser", browser::read);
+    let log = table.section("log", log::read);
     let listeners = table.section("listen", listen::read_all);
     let upstreams = table.section("upstream", upstream::read_all);
     let callers = table.section("caller", caller::read_all);
@@ -104,6 +105,7 @@ fn read_config(table: &mut Table<'_>) -> Config {
         server,
         reload,
         browser,
+        log,
         listeners,
         upstreams,
         callers,

@@ -6,6 +6,7 @@ mod caller;
 pub(crate) mod error;
 pub(crate) mod file;
 mod listen;
+mod log;
 mod lookup;
 mod names;
 pub(crate) mod preset;
@@ -34,6 +35,7 @@ use crate::credential::Credential;
 use crate::policy::Mode;
 use crate::policy::rules::Rules;
 use crate::secret::Fingerprint;
+use crate::telemetry::LogFormat;
 use crate::upstream::Origin;
 
 /// Everything that `sidekey run` needs: checked, complete, with every secret read.
@@ -46,6 +48,8 @@ pub struct Config {
     pub(crate) reload: Reload,
     /// Which web pages may use it.
     pub(crate) browser: Browser,
+    /// What is logged, and how.
+    pub(crate) log: Log,
     /// Where callers come in. Never empty.
     pub(crate) listeners: Vec<Listener>,
     /// The vendors' APIs, in the order of the file. Never empty; names are unique.
@@ -122,6 +126,19 @@ pub(crate) struct Browser {
     pub(crate) allow_origins: Vec<HeaderValue>,
 }
 
+/// `[log]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Log {
+    /// What says less is not written.
+    pub(crate) level: tracing::Level,
+    /// `None`: what suits where standard error leads.
+    pub(crate) format: Option<LogFormat>,
+    /// The part of ordinary requests that have a line, from 0 to 1.
+    pub(crate) sample_success: f64,
+    /// A request that takes so long has one however it goes.
+    pub(crate) slow: Duration,
+}
+
 /// `[listen.NAME]`.
 pub(crate) struct Listener {
     pub(crate) name: Box<str>,
@@ -185,6 +202,8 @@ pub(crate) struct Upstream {
     /// What becomes of a request that the rules refuse.
     pub(crate) mode: Mode,
     pub(crate) scrub: Scrub,
+    /// Whether it sees `traceparent` and `tracestate`.
+    pub(crate) trace: bool,
     pub(crate) tls: Tls,
     pub(crate) timeouts: Timeouts,
     pub(crate) pool: Pool,

@@ -8,6 +8,17 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub(crate) const DURATION: &str = "a duration such as `250ms`, `25s`, `5m` or `1h`";
 pub(crate) const SIZE: &str = "a size such as `512B`, `64KiB`, `10MiB` or `1GiB`";
 
+pub(crate) const FRACTION: &str = "a number from 0 to 1, or a fraction such as `\"1/100\"`";
+
+/// A part of a whole. `None`: it is no number, or not from 0 to 1.
+pub(crate) fn fraction(text: &str) -> Option<f64> {
+    let fraction = match text.split_once('/') {
+        Some((part, whole)) => f64::from(part.parse::<u32>().ok()?) / f64::from(whole.parse::<u32>().ok()?),
+        None => text.parse().ok()?,
+    };
+    (0.0..=1.0).contains(&fraction).then_some(fraction)
+}
+
 /// A whole number with `ms`, `s`, `m` or `h`. `None`: it is not, or it is more than a year.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
@@ -44,7 +55,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
 mod tests {
     use std::time::Duration;
 
-    use super::{duration, size};
+    use super::{duration, fraction, size};
 
     #[test]
     fn a_duration_is_a_whole_number_and_a_unit() {
@@ -68,6 +79,19 @@ mod tests {
             "１s",
         ] {
             assert_eq!(duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fraction_is_a_part_of_a_whole() {
+        for (text, part) in
+            [("0", 0.0), ("1", 1.0), ("1.0", 1.0), ("0.25", 0.25), ("1/100", 0.01), ("0/5", 0.0), ("1e-3", 0.001)]
+        {
+            assert_eq!(fraction(text), Some(part), "{text}");
+        }
+        for text in ["", "1.1", "-0.1", "2", "2/1", "0/0", "1/0", "-1/2", "1/", "/2", "1/2/3", "nan", "inf", "1%", "x"]
+        {
+            assert_eq!(fraction(text), None, "{text}");
         }
     }
 

@@ -69,6 +69,7 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
         table.warn("a secret of fewer than 6 bytes is not looked for in answers by itself");
     }
     let scrub = table.one_of("scrub", &SCRUB).unwrap_or_default();
+    let trace = table.boolean("trace").is_none_or(|trace| trace.value);
     let tls = table.optional_section("tls", |table| At { value: tls::read(table), place: table.place.clone() });
     let rules = rules::read(table);
     let mode = table.one_of("mode", &[("enforce", Mode::Enforce), ("report", Mode::Report)]).unwrap_or(Mode::Enforce);
@@ -92,6 +93,7 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
         probe,
         mode,
         scrub,
+        trace,
         tls: tls.map(|tls| tls.value).unwrap_or_default(),
         timeouts,
         pool,

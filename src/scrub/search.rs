@@ -80,7 +80,7 @@ impl Scrubber {
     }
 
     /// Whether a whole text, such as a field's value, holds a form.
-    pub(super) fn finds_in(&self, text: &[u8]) -> bool {
+    pub(crate) fn finds_in(&self, text: &[u8]) -> bool {
         text.len() >= self.shortest && !matches!(self.find(text, 0, Trails::new(), true, Case::Exact), Found::Nothing)
     }
 

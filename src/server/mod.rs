@@ -30,6 +30,7 @@ pub use self::listen::BoundAddress;
 use self::listen::Listening;
 pub use self::reload::Reloads;
 use self::reload::{Reloader, Requests};
+pub(crate) use self::snapshot::Snapshot;
 use self::state::State;
 pub(crate) use self::visit::Visit;
 use crate::config::Config;

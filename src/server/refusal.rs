@@ -7,9 +7,9 @@ use crate::telemetry::access::AccessRecord;
 
 /// The whole answer as it goes on the wire; logged like any other.
 pub(super) fn render(error: &ProxyError) -> Bytes {
-    let (response, request_id) = error.to_response();
     let mut record = AccessRecord::malformed();
-    record.refused(response.status(), &request_id, error.chain());
+    record.refused(error);
+    let response = error.to_response(record.request_id());
     record.received(response.body().len());
     record.finish();
     let mut wire = BytesMut::with_capacity(1024);

@@ -3,59 +3,83 @@
 mod line;
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri, response};
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Callers};
+use crate::correlation::{Correlation, RequestId, X_REQUEST_ID};
+use crate::error::ProxyError;
+use crate::headers::Outgoing;
 use crate::policy::PolicyError;
-use crate::upstream::Upstream;
+use crate::upstream::{Exchange, Upstream};
 
 /// What happened to one request. Told when it is dropped.
 pub(crate) struct AccessRecord {
     began: Instant,
     method: Option<Method>,
     uri: Uri,
+    correlation: Correlation,
     upstream: Option<Rc<Upstream>>,
     caller: Caller,
     /// Why rules that are not in force would have refused it.
     would_refuse: Option<Box<str>>,
+    /// How long it waited for its turn.
+    queued: Option<Duration>,
+    /// What went on between sidekey and the upstream, if it came to that.
+    exchange: Option<Rc<Exchange>>,
     status: Option<StatusCode>,
-    answer: Answered,
-    sent: u64,
+    answered_by: Option<AnsweredBy>,
+    refusal: Option<Refusal>,
+    /// The vendor's own id for it.
+    upstream_request_id: Option<RequestId>,
     received: u64,
     scrubbed: u64,
     finished: bool,
 }
 
-/// Who answered, and why if it was not the upstream.
-enum Answered {
+/// Who answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AnsweredBy {
     Upstream,
-    Sidekey { request_id: Box<str>, error: Box<str> },
+    Sidekey,
+}
+
+/// Why it was not the upstream.
+struct Refusal {
+    /// The error's name, as `docs/errors.md` has it.
+    slug: &'static str,
+    /// The whole chain of causes.
+    error: Box<str>,
 }
 
 impl AccessRecord {
     /// The request's header has come.
-    pub(crate) fn begin<B>(request: &Request<B>) -> Self {
-        Self::new(Some(request.method().clone()), request.uri().clone())
+    pub(crate) fn begin<B>(request: &Request<B>, callers: &Callers) -> Self {
+        let correlation = Correlation::begin(request.headers(), callers);
+        Self::new(Some(request.method().clone()), request.uri().clone(), correlation)
     }
 
     /// Something came that was no request.
     pub(crate) fn malformed() -> Self {
-        Self::new(None, Uri::default())
+        Self::new(None, Uri::default(), Correlation::new())
     }
 
-    fn new(method: Option<Method>, uri: Uri) -> Self {
+    fn new(method: Option<Method>, uri: Uri, correlation: Correlation) -> Self {
         Self {
             began: Instant::now(),
             method,
             uri,
+            correlation,
             upstream: None,
             caller: Caller::Anyone,
             would_refuse: None,
+            queued: None,
+            exchange: None,
             status: None,
-            answer: Answered::Upstream,
-            sent: 0,
+            answered_by: None,
+            refusal: None,
+            upstream_request_id: None,
             received: 0,
             scrubbed: 0,
             finished: false,
@@ -76,20 +100,46 @@ impl AccessRecord {
         self.upstream = Some(Rc::clone(upstream));
     }
 
-    /// There is an answer: the upstream's, or one of sidekey's own that is no error.
-    pub(crate) fn answered(&mut self, status: StatusCode) {
-        self.status = Some(status);
+    /// It had to wait for its turn, where a limit is.
+    #[expect(dead_code, reason = "limits fill it in")]
+    pub(crate) fn queued(&mut self, time: Duration) {
+        self.queued = Some(time);
     }
 
-    /// sidekey answered. `error`: the whole chain, which only the log sees.
-    pub(crate) fn refused(&mut self, status: StatusCode, request_id: &str, error: String) {
-        self.status = Some(status);
-        self.answer = Answered::Sidekey { request_id: request_id.into(), error: error.into() };
+    /// It goes to the upstream, with its ids on.
+    pub(crate) fn leaves(&mut self, outgoing: &mut Outgoing) {
+        if let Some(upstream) = &self.upstream {
+            self.correlation.forget_secrets(upstream.scrubber());
+            self.correlation.put_on_request(&mut outgoing.head.headers, upstream.traces());
+        }
+        self.exchange = Some(Rc::clone(&outgoing.exchange));
     }
 
-    /// So many bytes of the request's body have gone to the upstream.
-    pub(crate) fn sent(&mut self, bytes: u64) {
-        self.sent = bytes;
+    /// The upstream answered: the caller gets the request's id instead of the vendor's.
+    pub(crate) fn answered(&mut self, head: &mut response::Parts) {
+        self.status = Some(head.status);
+        self.answered_by = Some(AnsweredBy::Upstream);
+        self.upstream_request_id = self.correlation.put_on_answer(&mut head.headers);
+    }
+
+    /// sidekey answered, and it is no error.
+    pub(crate) fn answered_itself(&mut self, answer: &mut Response<()>) {
+        self.status = Some(answer.status());
+        self.answered_by = Some(AnsweredBy::Sidekey);
+        answer.headers_mut().insert(&X_REQUEST_ID, self.request_id().value().clone());
+    }
+
+    /// sidekey refused it. Only the log sees the whole chain of causes.
+    pub(crate) fn refused(&mut self, error: &ProxyError) {
+        let problem = error.problem();
+        self.status = Some(problem.status);
+        self.answered_by = Some(AnsweredBy::Sidekey);
+        self.refusal = Some(Refusal { slug: problem.slug, error: error.chain().into() });
+    }
+
+    /// By which it is found again.
+    pub(crate) fn request_id(&self) -> &RequestId {
+        &self.correlation.request_id
     }
 
     /// A piece of the answer's body has gone to the caller.
@@ -110,6 +160,6 @@ impl AccessRecord {
 
 impl Drop for AccessRecord {
     fn drop(&mut self) {
-        line::write(self);
+        line::write(self, self.began.elapsed());
     }
 }

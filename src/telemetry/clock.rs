@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime as Rfc3339};
@@ -14,6 +14,32 @@ thread_local! {
 
 /// As much of `2026-11-22T06:40:00.000000Z` as stays the same for a second.
 const WHOLE_SECONDS: usize = "2026-11-22T06:40:00".len();
+
+/// A point in time that is told later: as a date, and by how long it is past.
+pub(crate) struct Moment {
+    at: Instant,
+    date: String,
+}
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        let mut date = String::new();
+        // Writing to a string does not fail.
+        let _ = write_now(&mut date);
+        date.truncate(WHOLE_SECONDS);
+        date.push('Z');
+        Self { at: Instant::now(), date }
+    }
+
+    /// In RFC 3339, to the second.
+    pub(crate) fn date(&self) -> &str {
+        &self.date
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.at.elapsed()
+    }
+}
 
 /// Writes the time.
 pub(super) fn write_now(out: &mut impl fmt::Write) -> fmt::Result {

@@ -1,7 +1,9 @@
 //! How a log line looks: for a person on a terminal, or as JSON.
 
+mod human;
+
 use std::cell::RefCell;
-use std::fmt::{self, Write};
+use std::fmt;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -9,7 +11,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::clock;
+pub(super) use self::human::choose_colour;
+use super::{clock, settings};
 
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -20,29 +23,23 @@ pub enum LogFormat {
     Json,
 }
 
-impl LogFormat {
-    /// How the log says that lines were lost.
-    pub(super) fn notice_of_loss(self) -> fn(usize) -> String {
-        fn now() -> String {
-            let mut text = String::new();
-            // Writing to a string does not fail.
-            let _ = clock::write_now(&mut text);
-            text
-        }
-        match self {
-            Self::Human => |lost| format!("{}  WARN log lines were lost lost_lines={lost}\n", now()),
-            Self::Json => |lost| {
-                let now = now();
-                format!("{{\"timestamp\":\"{now}\",\"level\":\"WARN\",\"target\":\"log\",\"lost_lines\":{lost}}}\n")
-            },
+/// How the log says that lines were lost.
+pub(super) fn notice_of_loss(lost: usize) -> String {
+    let mut now = String::new();
+    // Writing to a string does not fail.
+    let _ = clock::write_now(&mut now);
+    match settings::format() {
+        LogFormat::Human => format!("{now} WARN  log lines were lost lost_lines={lost}\n"),
+        LogFormat::Json => {
+            format!("{{\"timestamp\":\"{now}\",\"level\":\"WARN\",\"target\":\"log\",\"lost_lines\":{lost}}}\n")
         }
     }
 }
 
-/// These fields of an access record come first and speak for themselves; any other is shown with its name.
-const UNNAMED: [&str; 6] = ["message", "status", "method", "path", "upstream", "duration_us"];
+/// One line, in the format in force.
+pub(super) struct Line;
 
-impl<S, N> FormatEvent<S, N> for LogFormat
+impl<S, N> FormatEvent<S, N> for Line
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -50,9 +47,9 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         LINE.with_borrow_mut(|line| {
             line.clear();
-            match self {
-                Self::Human => write_human(line, event)?,
-                Self::Json => write_json(line, event)?,
+            match settings::format() {
+                LogFormat::Human => human::write(line, event)?,
+                LogFormat::Json => write_json(line, event)?,
             }
             writer.write_str(line)
         })
@@ -62,15 +59,6 @@ where
 thread_local! {
     /// Where a line is put together, before it is handed on as a whole.
     static LINE: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-fn write_human(line: &mut String, event: &Event<'_>) -> fmt::Result {
-    clock::write_now(line)?;
-    write!(line, " {:5}", event.metadata().level().as_str())?;
-    let mut fields = HumanFields { line, result: Ok(()) };
-    event.record(&mut fields);
-    fields.result?;
-    line.write_char('\n')
 }
 
 fn write_json(line: &mut String, event: &Event<'_>) -> fmt::Result {
@@ -85,46 +73,6 @@ fn write_json(line: &mut String, event: &Event<'_>) -> fmt::Result {
     event.record(&mut JsonFields { line });
     line.push_str("}\n");
     Ok(())
-}
-
-struct HumanFields<'a> {
-    line: &'a mut String,
-    result: fmt::Result,
-}
-
-impl HumanFields<'_> {
-    fn write(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        let name = field.name();
-        self.result = self.result.and_then(|()| match name {
-            _ if UNNAMED.contains(&name) => write!(self.line, " {value}"),
-            _ => write!(self.line, " {name}={value}"),
-        });
-    }
-}
-
-impl Visit for HumanFields<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        // A control character could rewrite the terminal's history.
-        if value.chars().any(char::is_control) {
-            self.write(field, format_args!("{value:?}"));
-        } else if value.contains(' ') && !UNNAMED.contains(&field.name()) {
-            self.write(field, format_args!("\"{value}\""));
-        } else {
-            self.write(field, format_args!("{value}"));
-        }
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        if field.name() == "duration_us" {
-            self.write(field, format_args!("{}.{:03}ms", value / 1000, value % 1000));
-        } else {
-            self.write(field, format_args!("{value}"));
-        }
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.write(field, format_args!("{value:?}"));
-    }
 }
 
 struct JsonFields<'a> {

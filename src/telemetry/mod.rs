@@ -4,19 +4,27 @@ pub(crate) mod access;
 mod clock;
 mod format;
 mod panics;
+mod settings;
 mod sink;
 
 use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
 
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+pub(crate) use self::clock::Moment;
 pub use self::format::LogFormat;
 pub use self::panics::PanicNotice;
 use self::sink::LogSink;
+use crate::config;
+
+/// What the command line says of the format, whatever a config does.
+static CHOSEN: OnceLock<LogFormat> = OnceLock::new();
 
 /// The log, for as long as it is kept: dropped, even by a panic, it writes what is left.
-pub struct Log(LogSink);
+pub(crate) struct Log(LogSink);
 
 impl Drop for Log {
     fn drop(&mut self) {
@@ -24,20 +32,33 @@ impl Drop for Log {
     }
 }
 
-/// Starts logging to standard error, in `format`, or in what suits where standard error leads.
-pub fn start(format: Option<LogFormat>) -> Log {
+/// Starts logging to standard error, as `settings` have it; a `format` goes before the one that they name.
+pub(crate) fn start(format: Option<LogFormat>, settings: &config::Log) -> Log {
     let stderr = io::stderr();
-    let format = format.unwrap_or(if stderr.is_terminal() { LogFormat::Human } else { LogFormat::Json });
-    let sink = LogSink::start(stderr, format.notice_of_loss());
+    if let Some(format) = format {
+        // Only a second call finds one.
+        let _ = CHOSEN.set(format);
+    }
+    format::choose_colour(&stderr);
+    let sink = LogSink::start(stderr, format::notice_of_loss);
+    apply(settings);
     let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::INFO)
+        .with_max_level(tracing::Level::TRACE)
         .with_ansi(false)
-        .event_format(format)
+        .event_format(format::Line)
         .with_writer(sink.clone())
-        .finish();
+        .finish()
+        .with(settings::Threshold);
     // Only a second call fails, and then the first one's output stays.
     let _ = subscriber.try_init();
     Log(sink)
+}
+
+/// Goes on as `settings` have it, those of the config that is in force from now on: on every thread, from the next line on.
+/// Where neither they nor the command line name a format, it is the one that suits where standard error leads.
+pub(crate) fn apply(settings: &config::Log) {
+    let suited = || if io::stderr().is_terminal() { LogFormat::Human } else { LogFormat::Json };
+    settings::set(settings, CHOSEN.get().copied().or(settings.format).unwrap_or_else(suited));
 }
 
 impl<'a> MakeWriter<'a> for LogSink {

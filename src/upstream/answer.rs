@@ -25,7 +25,6 @@ pub(crate) struct BrokenAnswer(#[source] hyper::Error);
 pub(crate) struct StreamedBody {
     incoming: Incoming,
     lease: Option<Lease>,
-    exchange: Rc<Exchange>,
     idle_limit: Duration,
     scrubber: Rc<Scrubber>,
     scrubbing: Option<Box<Scrubbing>>,
@@ -45,16 +44,15 @@ struct Scrubbing {
 pub(super) struct Lease {
     upstream: Rc<Upstream>,
     connection: Connection,
-    exchange: Rc<Exchange>,
     /// Whether the answer came before the whole request had left.
     early: bool,
 }
 
 impl Lease {
     /// To be made when the answer's header has come.
-    pub(super) fn new(upstream: Rc<Upstream>, connection: Connection, exchange: Rc<Exchange>) -> Self {
+    pub(super) fn new(upstream: Rc<Upstream>, connection: Connection, exchange: &Exchange) -> Self {
         let early = exchange.upload() != Upload::Finished || !connection.is_flushed();
-        Self { upstream, connection, exchange, early }
+        Self { upstream, connection, early }
     }
 
     /// The exchange has ended as it should. One whose answer came before the request was sent leaves doubt about
@@ -68,25 +66,11 @@ impl Lease {
 
 impl StreamedBody {
     pub(super) fn new(incoming: Incoming, lease: Lease, scrubber: Rc<Scrubber>) -> Self {
-        let exchange = Rc::clone(&lease.exchange);
         let idle_limit = lease.upstream.timeouts().idle;
-        let mut body = Self {
-            incoming,
-            lease: Some(lease),
-            exchange,
-            idle_limit,
-            scrubber,
-            scrubbing: None,
-            found: 0,
-            had_trailers: false,
-        };
+        let mut body =
+            Self { incoming, lease: Some(lease), idle_limit, scrubber, scrubbing: None, found: 0, had_trailers: false };
         body.note_end();
         body
-    }
-
-    /// The bytes of the request's body that were sent.
-    pub(crate) fn sent(&self) -> u64 {
-        self.exchange.sent()
     }
 
     /// How long the upstream may pause between two pieces.

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::Upstream;
+use super::phases::Phases;
 use crate::headers;
 
 /// How long a caller that expects `100 (Continue)` waits for an upstream that never says it (RFC 9110 10.1.1).
@@ -74,6 +75,7 @@ pub(crate) struct Exchange {
     sent: Cell<u64>,
     /// `None`: the request has not left yet.
     moved: Cell<Option<Instant>>,
+    phases: Phases,
 }
 
 /// What the request's body is waiting for.
@@ -92,19 +94,35 @@ pub(super) enum Upload {
 impl Exchange {
     /// An account of a request that has not left yet.
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { upload: Cell::new(Upload::Finished), sent: Cell::new(0), moved: Cell::new(None) })
+        Rc::new(Self {
+            upload: Cell::new(Upload::Finished),
+            sent: Cell::new(0),
+            moved: Cell::new(None),
+            phases: Phases::default(),
+        })
     }
 
     /// The request leaves now, perhaps not for the first time: what was counted until here does not count.
     pub(super) fn begin(&self, body: &RequestBody) {
         self.upload.set(if body.is_end_stream() { Upload::Finished } else { Upload::Upstream });
         self.sent.set(0);
+        self.phases.leave();
         self.touch();
     }
 
-    /// The bytes of the body that were sent.
+    /// The bytes of the body that were sent to the upstream: what was only read, to be signed, was not.
     pub(crate) fn sent(&self) -> u64 {
-        self.sent.get()
+        if self.phases.has_left() { self.sent.get() } else { 0 }
+    }
+
+    /// How long what took.
+    pub(crate) fn phases(&self) -> &Phases {
+        &self.phases
+    }
+
+    /// The wait for an answer's header is over, whatever came.
+    pub(super) fn stop_waiting(&self) {
+        self.phases.waited(self.moved().elapsed());
     }
 
     pub(super) fn upload(&self) -> Upload {

@@ -13,6 +13,7 @@ use tokio_util::either::Either;
 use super::address::{Allowance, Class};
 use super::origin::{Host, Origin};
 use super::own::OwnListeners;
+use super::phases::Phases;
 use super::resolve::{LookupError, Resolver};
 use super::socket::Wire;
 use super::tls;
@@ -82,10 +83,17 @@ impl Dialer {
     }
 
     /// Dials the upstream. Dropping the future closes whatever had been begun.
-    pub(super) async fn dial(&self) -> Result<Wire, ConnectError> {
-        let addresses = self.permitted(self.look_up().await?)?;
-        let tcp = self.connect(&addresses).await?;
-        self.handshake(tcp).await
+    pub(super) async fn dial(&self, phases: &Phases) -> Result<Wire, ConnectError> {
+        let found = match self.origin.host() {
+            Host::Address(_) => self.look_up().await?,
+            Host::Name(_) => phases.look_up(self.look_up()).await?,
+        };
+        let addresses = self.permitted(found)?;
+        let tcp = phases.connect(self.connect(&addresses)).await?;
+        match self.tls {
+            Some(_) => phases.handshake(self.handshake(tcp)).await,
+            None => self.handshake(tcp).await,
+        }
     }
 
     /// All addresses of the upstream, in the order in which they are tried. Not all of them may be.

@@ -15,6 +15,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::body::{Exchange, RequestBody, Upload};
 use super::connect::{ConnectError, Dialer};
+use super::phases::Phases;
 use super::socket::{UpstreamIo, UpstreamSocket, Wire};
 use crate::config::Timeouts;
 use crate::server;
@@ -53,8 +54,8 @@ pub(super) enum Failed {
 
 impl Connection {
     /// Dials. Dropping the future closes whatever had been begun.
-    pub(super) async fn open(dialer: &Dialer) -> Result<Self, ConnectError> {
-        Self::over(dialer.dial().await?).await
+    pub(super) async fn open(dialer: &Dialer, phases: &Phases) -> Result<Self, ConnectError> {
+        Self::over(dialer.dial(phases).await?).await
     }
 
     /// Speaks HTTP over what was dialled.

@@ -8,7 +8,9 @@ mod connection;
 mod endpoint;
 mod origin;
 mod own;
+mod phases;
 mod pool;
+mod rejected;
 pub(crate) mod resolve;
 mod send;
 mod shared;
@@ -29,6 +31,7 @@ use self::endpoint::Connections;
 pub(crate) use self::endpoint::{Endpoint, Prepared};
 pub(crate) use self::origin::{Host, Origin};
 pub(crate) use self::own::OwnListeners;
+pub(crate) use self::phases::Phases;
 use self::resolve::SystemFiles;
 pub(crate) use self::send::{Answer, SendError, send};
 pub(crate) use self::shared::Shared;
@@ -50,6 +53,7 @@ pub(crate) struct Upstream {
     mode: Mode,
     scrubber: Rc<Scrubber>,
     scrubs_body: bool,
+    traces: bool,
     timeouts: config::Timeouts,
     connections: Rc<Connections>,
     shared: Arc<Shared>,
@@ -78,6 +82,7 @@ impl Upstream {
             rules: config.rules.clone(),
             mode: config.mode,
             scrubber: Rc::new(Scrubber::new(&config.name, credential.map_or(&Forms::none(), Credential::forms))),
+            traces: config.trace,
             scrubs_body: config.scrub == config::Scrub::Body,
             timeouts: config.timeouts,
             connections: kept.map_or_else(|| Connections::new(config, endpoint, network), Rc::clone),
@@ -133,6 +138,17 @@ impl Upstream {
     /// Whether the credential is taken out of bodies, too.
     pub(crate) fn scrubs_body(&self) -> bool {
         self.scrubs_body
+    }
+
+    /// Whether it sees which trace a request belongs to.
+    pub(crate) fn traces(&self) -> bool {
+        self.traces
+    }
+
+    /// Says that the vendor has refused the credential.
+    pub(crate) fn rejected(&self) {
+        let scheme = self.credential.as_ref().map_or("none", Credential::scheme);
+        self.shared.secret().rejections.warn(&self.name, scheme);
     }
 
     pub(crate) fn timeouts(&self) -> &config::Timeouts {

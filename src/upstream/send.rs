@@ -61,6 +61,7 @@ pub(crate) async fn send(mut authorized: Authorized) -> Result<Answer, SendError
         Some(connection) => match send_on_pooled(connection, &mut authorized, repeatable).await {
             Ok(answer) => answer,
             Err(Unsent::Again) => {
+                authorized.exchange().phases().retry();
                 authorized.renew()?;
                 Box::pin(send_on_new(&mut authorized)).await?
             }
@@ -84,6 +85,7 @@ async fn send_on_pooled(
     authorized: &mut Authorized,
     repeatable: bool,
 ) -> Result<(response::Parts, StreamedBody), Unsent> {
+    authorized.exchange().phases().reuse();
     match exchange_once(&mut connection, authorized, repeatable).await {
         Ok(response) => answer(response, authorized, connection).map_err(Unsent::Never),
         Err(Lost { unwritten: Some(request), .. }) => {
@@ -97,7 +99,9 @@ async fn send_on_pooled(
 
 /// Boxed by its callers: a handshake's state is large, and would be moved about with every request that needs none.
 async fn send_on_new(authorized: &mut Authorized) -> Result<(response::Parts, StreamedBody), SendError> {
-    let mut connection = Connection::open(&authorized.upstream().connections.dialer).await?;
+    let mut connection =
+        Connection::open(&authorized.upstream().connections.dialer, authorized.exchange().phases()).await?;
+    tracing::debug!(target: "upstream", upstream = authorized.upstream().name(), "connected");
     match exchange_once(&mut connection, authorized, false).await {
         Ok(response) => answer(response, authorized, connection),
         Err(lost) => Err(lost.error),
@@ -121,6 +125,7 @@ async fn exchange_once(
     let request = authorized.take(keep);
     let exchange = authorized.exchange();
     let outcome = connection.exchange(request, exchange, authorized.upstream().timeouts()).await;
+    exchange.stop_waiting();
     outcome.map_err(|failed| match failed {
         Failed::Overdue(waiting) => Lost {
             error: match waiting {
@@ -148,8 +153,11 @@ fn answer(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(SendError::UnaskedUpgrade);
     }
+    if response.status() == StatusCode::UNAUTHORIZED {
+        authorized.upstream().rejected();
+    }
     let (head, incoming) = response.into_parts();
-    let lease = Lease::new(Rc::clone(authorized.upstream()), connection, Rc::clone(authorized.exchange()));
+    let lease = Lease::new(Rc::clone(authorized.upstream()), connection, authorized.exchange());
     Ok((head, StreamedBody::new(incoming, lease, authorized.scrubber())))
 }
 

@@ -46,7 +46,7 @@ fn the_example_is_right() {
 fn so_is_every_default_that_it_shows() {
     // What is commented out is right, too, when it is let in.
     let folder = tempfile::tempdir().unwrap();
-    let text = text(folder.path()).replace("# workers", "workers");
+    let text = text(folder.path()).replace("# workers", "workers").replace("# format", "format");
     let ended = check_with(folder.path(), &text, &variables(&text));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }

@@ -148,6 +148,17 @@ impl<'a> Table<'a> {
         number
     }
 
+    /// A part of a whole, from 0 to 1.
+    pub(crate) fn fraction(&mut self, key: &'static str) -> Option<f64> {
+        let parse = |value: &DeValue<'_>| match value {
+            DeValue::String(text) => units::fraction(text),
+            DeValue::Float(number) => units::fraction(number.as_str()),
+            DeValue::Integer(number) => units::fraction(number.as_str()),
+            DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+        };
+        self.typed(key, units::FRACTION, parse).map(|fraction| fraction.value)
+    }
+
     pub(crate) fn boolean(&mut self, key: &'static str) -> Option<At<bool>> {
         self.typed(key, "`true` or `false`", DeValue::as_bool)
     }

@@ -1,0 +1,81 @@
+//! By what a request is found again: `X-Request-Id` in sidekey's log and the vendor's, `traceparent` in the app's traces. A
+//! caller's own are taken over if they are sane, and hold no secret; else they are replaced.
+
+mod request_id;
+mod trace_parent;
+mod unique;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+pub(crate) use self::request_id::RequestId;
+pub(crate) use self::trace_parent::TraceParent;
+use crate::caller::Callers;
+use crate::headers::single;
+use crate::scrub::Scrubber;
+
+pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// The ids of one request.
+pub(crate) struct Correlation {
+    pub(crate) request_id: RequestId,
+    /// `None`: it came without a valid one, and has not got as far as to be given one.
+    pub(crate) trace: Option<TraceParent>,
+}
+
+impl Correlation {
+    /// The ids that the caller sent, if they may be logged: what holds a caller's token is replaced, whoever sent it.
+    pub(crate) fn begin(headers: &HeaderMap, callers: &Callers) -> Self {
+        let request_id = only(headers, &X_REQUEST_ID)
+            .filter(|value| !callers.have_token_in(value.as_bytes()))
+            .and_then(RequestId::sane)
+            .unwrap_or_else(RequestId::new);
+        let trace = only(headers, &TRACE_PARENT).and_then(TraceParent::valid);
+        let trace = trace.filter(|trace| {
+            !callers.have_token_in(trace.value().as_bytes()) && !callers.have_token_in(trace.id().as_bytes())
+        });
+        Self { request_id, trace }
+    }
+
+    /// The ids of something that was no request.
+    pub(crate) fn new() -> Self {
+        Self { request_id: RequestId::new(), trace: None }
+    }
+
+    /// Replaces what holds the vendor's own credential: it would stand in the log.
+    pub(crate) fn forget_secrets(&mut self, scrubber: &Scrubber) {
+        if scrubber.finds_in(self.request_id.value().as_bytes()) {
+            self.request_id = RequestId::new();
+        }
+        self.trace.take_if(|trace| scrubber.finds_in(trace.value().as_bytes()));
+    }
+
+    /// Puts the ids on a request to a vendor. A trace is passed on as it came: sidekey exports no spans, so the app's span
+    /// is the parent of the vendor's. Without one it is begun here; `traces`: unless the vendor is to see none.
+    pub(crate) fn put_on_request(&mut self, headers: &mut HeaderMap, traces: bool) {
+        headers.insert(&X_REQUEST_ID, self.request_id.value().clone());
+        // A state is of no use without what it is the state of (Trace Context 3.3).
+        if self.trace.is_none() || !traces {
+            headers.remove(&TRACE_STATE);
+        }
+        if traces {
+            let trace = self.trace.get_or_insert_with(TraceParent::begin);
+            headers.insert(&TRACE_PARENT, trace.value().clone());
+        } else {
+            headers.remove(&TRACE_PARENT);
+        }
+    }
+
+    /// Puts the request's id on the answer, by which the caller finds it in the log; gives back the vendor's own, if that
+    /// is another, and sane.
+    pub(crate) fn put_on_answer(&self, headers: &mut HeaderMap) -> Option<RequestId> {
+        let replaced = headers.insert(&X_REQUEST_ID, self.request_id.value().clone())?;
+        RequestId::sane(&replaced).filter(|_| replaced != *self.request_id.value())
+    }
+}
+
+/// The value of a field that is there once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    single(headers, name).ok().flatten()
+}

@@ -1,0 +1,96 @@
+//! `X-Request-Id`: a caller's own, or a UUIDv7.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::HeaderValue;
+use uuid::Builder;
+use uuid::fmt::Hyphenated;
+
+use super::unique;
+
+/// Room for a UUID with words around it.
+const LONGEST: usize = 128;
+
+/// An id that can stand in a log line, a header field or JSON as it is.
+#[derive(Clone)]
+pub(crate) struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// A new one (RFC 9562 5.7), which sorts by time.
+    pub(super) fn new() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(now.as_millis()).unwrap_or_default();
+        let random = unique::number().to_ne_bytes().first_chunk().copied().unwrap_or_default();
+        let mut text = [0; Hyphenated::LENGTH];
+        let id = Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+        let id = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text));
+        // Hexadecimal is legal in a field.
+        Self(id.unwrap_or_else(|_| HeaderValue::from_static("-")))
+    }
+
+    /// `None`: it is too long, or holds what could be taken for more than an id somewhere.
+    pub(super) fn sane(value: &HeaderValue) -> Option<Self> {
+        let text = value.as_bytes();
+        let may_be_in_id = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(b);
+        let sane = matches!(text.len(), 1..=LONGEST) && text.iter().all(may_be_in_id);
+        sane.then(|| Self(value.clone()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    pub(crate) fn value(&self) -> &HeaderValue {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::thread;
+
+    use http::HeaderValue;
+    use proptest::prelude::{any, proptest};
+
+    use super::RequestId;
+
+    #[test]
+    fn a_new_id_is_a_uuid_of_version_7_and_no_other_thread_has_it() {
+        let draw = || (0..10_000).map(|_| RequestId::new().as_str().to_owned()).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..4).map(|_| thread::spawn(draw)).collect();
+        let ids: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
+        for id in ids {
+            let parsed = uuid::Uuid::parse_str(&id).unwrap();
+            assert_eq!((parsed.get_version_num(), parsed.get_variant()), (7, uuid::Variant::RFC4122), "{id}");
+            assert!(RequestId::sane(&HeaderValue::from_str(&id).unwrap()).is_some());
+        }
+    }
+
+    #[test]
+    fn an_id_is_taken_over_if_it_is_one_word_of_at_most_128_bytes() {
+        let longest = "x".repeat(128);
+        for sane in ["1", "0199a1b2-7c3d", "a/b+c==", "req_1".replace('_', "~").as_str(), &longest] {
+            assert_eq!(RequestId::sane(&HeaderValue::from_str(sane).unwrap()).unwrap().as_str(), sane);
+        }
+        for odd in
+            ["", "a b", "a,b", "\"a\"", "a\\b", "{a}", "<a>", "a:b", "a;b", "a'b", "%41", "a\tb", &"x".repeat(129)]
+        {
+            assert!(RequestId::sane(&HeaderValue::from_str(odd).unwrap()).is_none(), "{odd}");
+        }
+        assert!(RequestId::sane(&HeaderValue::from_bytes(b"\xc3\xa9").unwrap()).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_taken_over_is_json_as_it_is(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(value) = HeaderValue::from_bytes(&bytes)
+                && let Some(id) = RequestId::sane(&value)
+            {
+                let quoted = format!("\"{}\"", id.as_str());
+                assert_eq!(serde_json::from_str::<String>(&quoted).unwrap().as_bytes(), bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `traceparent`, as W3C Trace Context has it: a caller's own if it is valid, or one that begins a trace.
+
+use http::HeaderValue;
+use uuid::Uuid;
+use uuid::fmt::Simple;
+
+use super::unique;
+
+/// A valid `traceparent`.
+#[derive(Clone)]
+pub(crate) struct TraceParent(HeaderValue);
+
+/// So long is one of version 00: `00-TRACE-PARENT-FLAGS`.
+const LENGTH: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
+
+impl TraceParent {
+    /// A new trace that nobody has decided to sample. Its parent is the request itself, of which there is no span.
+    pub(super) fn begin() -> Self {
+        let (mut trace, mut parent) = ([0; Simple::LENGTH], [0; Simple::LENGTH]);
+        // An id of nothing but zeros is none.
+        let trace = Uuid::from_u128(unique::number() | 1).simple().encode_lower(&mut trace);
+        let parent = Uuid::from_u128(unique::number() | 1).simple().encode_lower(&mut parent);
+        let mut text = String::with_capacity(LENGTH);
+        for part in ["00-", trace, "-", parent.get(16..).unwrap_or_default(), "-00"] {
+            text.push_str(part);
+        }
+        // Hexadecimal is legal in a field.
+        Self(HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("-")))
+    }
+
+    /// `None`: it is not valid (Trace Context 3.2.2, and 3.2.4 for versions to come).
+    pub(super) fn valid(value: &HeaderValue) -> Option<Self> {
+        let (known, more) = value.as_bytes().split_at_checked(LENGTH)?;
+        let mut parts = known.split(|&b| b == b'-');
+        let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let lengths = [version.len(), trace.len(), parent.len(), flags.len()];
+        let is_hex = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-');
+        let names_one = |id: &[u8]| id.iter().any(|&b| b != b'0');
+        let may_go_on = match version {
+            b"ff" => return None,
+            b"00" => more.is_empty(),
+            _ => matches!(more, [] | [b'-', ..]),
+        };
+        let valid = lengths == [2, 32, 16, 2] && known.iter().all(is_hex) && names_one(trace) && names_one(parent);
+        (valid && may_go_on).then(|| Self(value.clone()))
+    }
+
+    /// The trace's id: 32 hexadecimal digits.
+    pub(crate) fn id(&self) -> &str {
+        let id = self.0.as_bytes().get(3..35).unwrap_or_default();
+        std::str::from_utf8(id).unwrap_or_default()
+    }
+
+    pub(crate) fn value(&self) -> &HeaderValue {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::TraceParent;
+
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    const PARENT: &str = "b7ad6b7169203331";
+
+    fn valid(text: &str) -> Option<TraceParent> {
+        TraceParent::valid(&HeaderValue::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn a_valid_one_is_taken_as_it_is() {
+        for (version, more) in [
+            ("00", "01"),
+            ("00", "00"),
+            ("00", "ff"),
+            // Versions to come: what is known of them comes first.
+            ("01", "01"),
+            ("cc", "01-what-the-future-will-be-like"),
+            ("cc", "01-"),
+        ] {
+            let text = format!("{version}-{TRACE}-{PARENT}-{more}");
+            let taken = valid(&text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!((taken.id(), taken.value().to_str().unwrap()), (TRACE, text.as_str()));
+        }
+    }
+
+    #[test]
+    fn what_is_not_valid_is_none() {
+        let zeros = "0".repeat(32);
+        for text in [
+            String::new(),
+            "00".into(),
+            TRACE.into(),
+            // Upper case, and what is no digit.
+            format!("00-{}-{PARENT}-01", TRACE.to_uppercase()),
+            format!("00-{TRACE}-{}-01", PARENT.to_uppercase()),
+            format!("00-{TRACE}-{PARENT}-0A"),
+            format!("00-{}-{PARENT}-01", TRACE.replace('0', "g")),
+            format!("00-{TRACE}-{PARENT}-.0"),
+            format!(".0-{TRACE}-{PARENT}-01"),
+            // Ids of zeros.
+            format!("00-{zeros}-{PARENT}-01"),
+            format!("00-{TRACE}-{}-01", PARENT.replace(|_: char| true, "0")),
+            // The version that is none, and lengths that are none.
+            format!("ff-{TRACE}-{PARENT}-01"),
+            format!("0-{TRACE}-{PARENT}-01"),
+            format!("000-{TRACE}-{PARENT}-01"),
+            format!("00-{}-{PARENT}-01", TRACE.trim_start_matches('0')),
+            format!("00-{TRACE}-{}-01", PARENT.trim_start_matches('b')),
+            format!("00-{}-{PARENT}a-01", TRACE.trim_start_matches('0')),
+            format!("00-{TRACE}-{PARENT}-1"),
+            format!("00-{TRACE}-{PARENT}"),
+            // Version 00 ends here, and others go on after a dash.
+            format!("00-{TRACE}-{PARENT}-01-"),
+            format!("00-{TRACE}-{PARENT}-01-more"),
+            format!("cc-{TRACE}-{PARENT}-01.more"),
+            format!("cc-{TRACE}-{PARENT}-010"),
+            // Dashes and blanks elsewhere.
+            format!("00_{TRACE}_{PARENT}_01"),
+            format!("00-{TRACE}-{PARENT}-0-"),
+            format!(" 00-{TRACE}-{PARENT}-01"),
+            format!("00-{TRACE}-{PARENT}-01,00-{TRACE}-{PARENT}-01"),
+        ] {
+            assert!(valid(&text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_begun_is_valid_and_not_sampled() {
+        let (first, second) = (TraceParent::begin(), TraceParent::begin());
+        for begun in [&first, &second] {
+            let text = begun.value().to_str().unwrap();
+            assert!(text.starts_with("00-") && text.ends_with("-00") && valid(text).is_some(), "{text}");
+        }
+        assert_ne!(first.id(), second.id());
+    }
+}

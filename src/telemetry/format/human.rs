@@ -1,0 +1,137 @@
+//! A log line for a person: what matters first, the rest by name, and colour where a terminal wants it.
+
+use std::fmt::{self, Write};
+use std::io::Stderr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level};
+
+use crate::telemetry::clock;
+
+static COLOURED: AtomicBool = AtomicBool::new(false);
+
+const PLAIN: Style = Style::new();
+const FAINT: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default();
+const ELSEWHERE: Style = AnsiColor::Cyan.on_default();
+const ODD: Style = AnsiColor::Yellow.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// These speak for themselves; any other field is shown with its name.
+const UNNAMED: [&str; 6] = ["message", "status", "method", "path", "upstream", "duration_us"];
+
+/// Lines have colour from now on if `stderr` is a terminal that has, and the environment does not speak against it.
+pub(in crate::telemetry) fn choose_colour(stderr: &Stderr) {
+    COLOURED.store(AutoStream::choice(stderr) != ColorChoice::Never, Relaxed);
+}
+
+pub(super) fn write(line: &mut String, event: &Event<'_>) -> fmt::Result {
+    let level = event.metadata().level();
+    let mut fields = Fields { line, coloured: COLOURED.load(Relaxed), result: Ok(()) };
+    fields.begin(FAINT);
+    clock::write_now(fields.line)?;
+    fields.end(FAINT);
+    fields.line.push(' ');
+    fields.paint(of_level(*level), format_args!("{:5}", level.as_str()));
+    event.record(&mut fields);
+    fields.result?;
+    line.write_char('\n')
+}
+
+fn of_level(level: Level) -> Style {
+    match level {
+        Level::ERROR => BAD,
+        Level::WARN => ODD,
+        Level::INFO => PLAIN,
+        _ => FAINT,
+    }
+}
+
+fn of_status(status: u64) -> Style {
+    match status {
+        0..300 => GOOD,
+        300..400 => ELSEWHERE,
+        400..500 => ODD,
+        _ => BAD,
+    }
+}
+
+/// What JSON has, and a reader can do without: what goes without saying, and what is for programs to join by.
+fn is_noise(name: &str, value: &str) -> bool {
+    matches!((name, value), ("answered_by", "upstream") | ("trace_id", _))
+}
+
+struct Fields<'a> {
+    line: &'a mut String,
+    coloured: bool,
+    result: fmt::Result,
+}
+
+impl Fields<'_> {
+    fn field(&mut self, field: &Field, style: Style, value: fmt::Arguments<'_>) {
+        self.line.push(' ');
+        let name = field.name();
+        if !UNNAMED.contains(&name) {
+            self.paint(FAINT, format_args!("{}=", name.strip_suffix("_us").unwrap_or(name)));
+        }
+        self.paint(style, value);
+    }
+
+    fn paint(&mut self, style: Style, text: fmt::Arguments<'_>) {
+        self.begin(style);
+        self.result = self.result.and_then(|()| self.line.write_fmt(text));
+        self.end(style);
+    }
+
+    fn begin(&mut self, style: Style) {
+        if self.coloured {
+            self.result = self.result.and_then(|()| write!(self.line, "{style}"));
+        }
+    }
+
+    fn end(&mut self, style: Style) {
+        if self.coloured {
+            self.result = self.result.and_then(|()| write!(self.line, "{style:#}"));
+        }
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if is_noise(field.name(), value) {
+            return;
+        }
+        // A control character could rewrite the terminal's history.
+        if value.chars().any(char::is_control) {
+            self.field(field, PLAIN, format_args!("{value:?}"));
+        } else if value.contains(' ') && !UNNAMED.contains(&field.name()) {
+            self.field(field, PLAIN, format_args!("\"{value}\""));
+        } else {
+            self.field(field, PLAIN, format_args!("{value}"));
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            "status" => self.field(field, of_status(value), format_args!("{value}")),
+            name if name.ends_with("_us") => {
+                self.field(field, PLAIN, format_args!("{}.{:03}ms", value / 1000, value % 1000));
+            }
+            _ => self.field(field, PLAIN, format_args!("{value}")),
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        // Of a connection that is new, the time that it took tells.
+        if field.name() != "reused" {
+            self.field(field, PLAIN, format_args!("{value}"));
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.field(field, PLAIN, format_args!("{value:?}"));
+    }
+}
