@@ -25,6 +25,7 @@ mod kubernetes;
 mod lifecycle;
 mod live;
 mod location;
+mod logging;
 mod lost;
 mod malformed;
 mod matching;
