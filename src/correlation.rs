@@ -20,6 +20,8 @@ static TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 /// The ids of one request.
 pub(crate) struct Correlation {
     pub(crate) request_id: RequestId,
+    /// Whether that is the caller's own.
+    taken_over: bool,
     /// `None`: it came without a valid one, and has not got as far as to be given one.
     pub(crate) trace: Option<TraceParent>,
 }
@@ -29,23 +31,22 @@ impl Correlation {
     pub(crate) fn begin(headers: &HeaderMap, callers: &Callers) -> Self {
         let request_id = only(headers, &X_REQUEST_ID)
             .filter(|value| !callers.have_token_in(value.as_bytes()))
-            .and_then(RequestId::sane)
-            .unwrap_or_else(RequestId::new);
+            .and_then(RequestId::sane);
         let trace = only(headers, &TRACE_PARENT).and_then(TraceParent::valid);
         let trace = trace.filter(|trace| {
             !callers.have_token_in(trace.value().as_bytes()) && !callers.have_token_in(trace.id().as_bytes())
         });
-        Self { request_id, trace }
+        Self { taken_over: request_id.is_some(), request_id: request_id.unwrap_or_else(RequestId::new), trace }
     }
 
     /// The ids of something that was no request.
     pub(crate) fn new() -> Self {
-        Self { request_id: RequestId::new(), trace: None }
+        Self { request_id: RequestId::new(), taken_over: false, trace: None }
     }
 
     /// Replaces what holds the vendor's own credential: it would stand in the log.
     pub(crate) fn forget_secrets(&mut self, scrubber: &Scrubber) {
-        if scrubber.finds_in(self.request_id.value().as_bytes()) {
+        if self.taken_over && scrubber.finds_in(self.request_id.value().as_bytes()) {
             self.request_id = RequestId::new();
         }
         self.trace.take_if(|trace| scrubber.finds_in(trace.value().as_bytes()));

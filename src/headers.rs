@@ -180,7 +180,10 @@ fn is_hop_by_hop(name: &str) -> bool {
 
 /// What only a header may say.
 fn is_framing_or_routing(name: &str) -> bool {
-    matches!(name, "content-length" | "host" | "trailer" | "authorization" | "set-cookie" | "content-encoding")
+    matches!(
+        name,
+        "content-length" | "host" | "trailer" | "authorization" | "set-cookie" | "content-encoding" | "x-request-id"
+    )
 }
 
 fn names_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {

@@ -13,6 +13,7 @@ use super::blueprint::Blueprint;
 use super::dealer::Announcer;
 use super::state::State;
 use crate::config::{Config, ConfigError, Listener};
+use crate::telemetry;
 
 /// What has changed must stay as it is for so long: a file that is still being written is not taken for whole.
 const SETTLE: Duration = Duration::from_millis(25);
@@ -116,6 +117,7 @@ impl Reloader {
         let rotated = rotated(current, &blueprint);
         let blueprint = Arc::new(blueprint);
         self.workers.announce(&blueprint);
+        telemetry::apply(&blueprint.config.log);
         self.state.adopt(blueprint);
         let generation = self.state.reload().generation;
         tracing::info!(target: "reload", generation, rotated, "in force: what the files say now");

@@ -102,7 +102,44 @@ impl<S: Subscriber> Layer<S> for Threshold {
 
 #[cfg(test)]
 mod tests {
-    use super::share;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::time::Duration;
+
+    use tracing::{Event, Level, Subscriber};
+    use tracing_subscriber::layer::{Context, SubscriberExt};
+    use tracing_subscriber::{Layer, registry};
+
+    use super::{Threshold, set, share};
+    use crate::config;
+    use crate::telemetry::LogFormat;
+
+    /// Counts what is written.
+    struct Count(&'static AtomicUsize);
+
+    impl<S: Subscriber> Layer<S> for Count {
+        fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_new_level_is_in_force_at_once() {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let log = |level| config::Log { level, format: None, sample_success: 1.0, slow: Duration::from_secs(1) };
+        tracing::subscriber::with_default(registry().with(Count(&COUNT)).with(Threshold), || {
+            for (level, written) in
+                [(Level::INFO, 3), (Level::ERROR, 1), (Level::DEBUG, 4), (Level::WARN, 2), (Level::INFO, 3)]
+            {
+                set(&log(level), LogFormat::Json);
+                COUNT.store(0, Relaxed);
+                tracing::error!("e");
+                tracing::warn!("w");
+                tracing::info!("i");
+                tracing::debug!("d");
+                assert_eq!(COUNT.load(Relaxed), written, "{level}");
+            }
+        });
+    }
 
     #[test]
     fn a_share_is_the_part_of_all_numbers() {

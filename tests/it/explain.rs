@@ -117,6 +117,22 @@ fn explain_says_what_every_stage_decides() {
             1,
             &["refused with 403 web-page: a web page asks, of an origin that `browser.allow_origins` does not list"],
         ),
+        (
+            &[
+                "GET",
+                "/hub/x",
+                "--caller",
+                "shop",
+                "-H",
+                "X-Request-Id: a",
+                "-H",
+                "traceparent: b",
+                "-H",
+                "tracestate: c",
+            ],
+            0,
+            &["  crosses     x-request-id, traceparent", "  taken off   tracestate"],
+        ),
         (&["OPTIONS", "/hub/x", "--caller", "shop", "-H", "Max-Forwards: 0"], 0, &["sidekey would answer it itself"]),
         (&["GET", "/hub/x"], 1, &["refused with 407 unknown-caller: the caller is none of those in `[caller]`"]),
     ] {

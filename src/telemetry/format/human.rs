@@ -135,3 +135,23 @@ impl Visit for Fields<'_> {
         self.field(field, PLAIN, format_args!("{value:?}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BAD, Fields, GOOD, PLAIN, of_status};
+
+    fn painted(coloured: bool) -> String {
+        let mut line = String::new();
+        let mut fields = Fields { line: &mut line, coloured, result: Ok(()) };
+        fields.paint(GOOD, format_args!("200"));
+        fields.paint(PLAIN, format_args!(" GET"));
+        line
+    }
+
+    #[test]
+    fn colour_is_there_where_it_is_wanted_and_ends() {
+        assert_eq!(painted(true), "\u{1b}[32m200\u{1b}[0m GET");
+        assert_eq!(painted(false), "200 GET");
+        assert_eq!((of_status(204), of_status(502)), (GOOD, BAD));
+    }
+}
