@@ -1,4 +1,5 @@
-//! The access record: what happened to one request, known when its last byte has gone. [`line`] says how that is written.
+//! The access record: what happened to one request, known when its last byte has gone. [`mod@line`] says how that is
+//! written.
 
 mod line;
 
