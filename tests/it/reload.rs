@@ -176,6 +176,26 @@ fn upstreams_come_and_go_and_change() {
 }
 
 #[test]
+fn the_log_follows_the_config_too() {
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&format!("{OFTEN}{}", upstream(&origin)));
+    let config = sidekey.folder().join("sidekey.toml");
+    let good = fs::read_to_string(&config).unwrap();
+    sidekey.ask(get("/api/before")).assert_passed_on(200);
+    sidekey.access(|line| line["path"] == "/api/before");
+    replace(&config, &format!("{good}\n[log]\nlevel = \"warn\"\n"));
+    until_true("that no success is logged any more", || {
+        let known = lines(&sidekey, "/api/quiet");
+        sidekey.ask(get("/api/quiet")).assert_passed_on(200);
+        // Its line would be there before that of the next one, which is a failure and is logged at every level.
+        let failures = lines(&sidekey, "/nothing");
+        assert_eq!(sidekey.ask(get("/nothing")).status, 404);
+        until_true("the failure", || lines(&sidekey, "/nothing") > failures);
+        lines(&sidekey, "/api/quiet") == known
+    });
+}
+
+#[test]
 fn an_optional_upstream_without_a_secret_is_unavailable_alone() {
     let (with, without) = (Origin::ok(), Origin::ok());
     let folder = tempfile::tempdir().unwrap();
