@@ -7,6 +7,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::hardening::{ClosedMemory, Hardening, Places};
+use crate::server::descriptors;
 use crate::telemetry::{self, LogFormat};
 use crate::{Config, Drained, Reloads, ServeError, Server};
 
@@ -39,6 +40,7 @@ pub fn run(config: Config, log_format: Option<LogFormat>, memory: Option<ClosedM
         Some(hardening) => hardening.log(),
         None => tracing::warn!(target: "process", "not hardened: `--no-hardening`"),
     }
+    descriptors::raise_limit();
     for warning in warnings {
         tracing::warn!(target: "config", "{warning}");
     }

@@ -313,6 +313,13 @@ fn send(error: &SendError) -> Problem {
             ConnectError::Refused(_) => {
                 bad_gateway("connection-refused", "The upstream refused the connection.", "connection_refused")
             }
+            ConnectError::NoDescriptor(_) => Problem {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                slug: "no-descriptor",
+                title: "Too many connections",
+                detail: "sidekey has no file descriptor left for a connection to the upstream.",
+                proxy_error: "connection_limit_reached",
+            },
             ConnectError::Terminated(_) => bad_gateway(
                 "connection-terminated",
                 "The connection to the upstream was lost while it was being made.",

@@ -4,6 +4,7 @@ mod alone;
 mod blueprint;
 mod connection;
 mod dealer;
+pub(crate) mod descriptors;
 mod listen;
 mod refusal;
 mod reload;

@@ -19,6 +19,7 @@ use super::socket::Wire;
 use super::tls;
 pub(crate) use super::tls::TlsSetupError;
 use crate::config::{self, Timeouts};
+use crate::server::descriptors;
 use crate::wire::Tcp;
 
 /// How long one address has before the next is tried beside it (RFC 8305 5).
@@ -39,6 +40,8 @@ pub(crate) enum ConnectError {
     Unroutable(#[source] io::Error),
     #[error("the connection was refused")]
     Refused(#[source] io::Error),
+    #[error("no file descriptor is left for a connection")]
+    NoDescriptor(#[source] io::Error),
     #[error("the connection was lost while it was being made")]
     Terminated(#[source] io::Error),
     #[error("connecting took too long")]
@@ -199,6 +202,7 @@ fn classify_connect(error: io::Error) -> ConnectError {
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => {
             ConnectError::Unroutable(error)
         }
+        _ if descriptors::are_used_up(&error) => ConnectError::NoDescriptor(error),
         _ => ConnectError::Terminated(error),
     }
 }

@@ -149,6 +149,7 @@ fn hint_of_connect(error: &ConnectError) -> Option<&'static str> {
             Some("look at the network, and its egress rules; `timeouts.connect` allows for more")
         }
         ConnectError::TlsTimeout => Some("is it TLS that is spoken there? `timeouts.tls` allows for more"),
+        ConnectError::NoDescriptor(_) => Some("raise the limit of file descriptors: `ulimit -n`"),
         ConnectError::Terminated(_) => Some("try again; look at what is between"),
         ConnectError::Certificate(error) => hint_of_certificate(error),
         ConnectError::TlsProtocol(_) => {
