@@ -203,7 +203,9 @@ impl<'a> Watch<'a> {
     fn look(&mut self, cx: &mut Context<'_>) -> Option<Watched> {
         let mut socket = self.socket.borrow_mut();
         socket.note_waker(cx);
-        if self.visit.worker().draining() && !self.told_to_drain {
+        let draining = self.visit.worker().draining() && !self.told_to_drain;
+        // What has been sent has begun: it is read first, though hyper has not seen it yet.
+        if draining && (self.visit.stage() != Stage::Idle || !socket.has_begun()) {
             self.told_to_drain = true;
             return Some(Watched::Drain);
         }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
@@ -21,6 +21,8 @@ use crate::config::ListenAddress;
 const BACKLOG: i32 = 4096;
 /// How long accepting rests when the process has no file descriptor left.
 const BACK_OFF: Duration = Duration::from_millis(100);
+/// How often it is said that nothing can be accepted, for as long as that lasts.
+const REMINDER: Duration = Duration::from_secs(10);
 
 /// A listener that is bound. Dropping it stops listening, and removes the file of a Unix socket.
 pub(super) struct Listening {
@@ -75,16 +77,41 @@ impl Listening {
     /// Dropping the future loses no connection: the kernel keeps what was not accepted.
     pub(super) async fn accept(&self, listener: usize, deal: impl Fn(Arrival)) -> io::Result<()> {
         let acceptor = self.acceptor()?;
+        let mut told: Option<Instant> = None;
         loop {
             match acceptor.accept().await {
                 Ok(stream) => deal(Arrival { listener, stream }),
                 // The caller went away while it waited (accept(2)).
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    tracing::warn!(target: "server", address = %self.address, %error, "cannot accept; trying again");
+                    if told.is_none_or(|at| at.elapsed() >= REMINDER) {
+                        told = Some(Instant::now());
+                        tracing::warn!(target: "server", address = %self.address, %error, "cannot accept; trying again");
+                    }
                     sleep(BACK_OFF).await;
                 }
             }
+        }
+    }
+
+    /// Hands over what waits already, before the listener is closed: the kernel would reset all of it, and with it
+    /// requests that have been sent.
+    pub(super) fn accept_waiting(&self, listener: usize, deal: impl Fn(Arrival)) {
+        // No more than can have waited: under a flood this, too, comes to an end.
+        for _ in 0..BACKLOG {
+            let socket = match self.socket.accept() {
+                Ok((socket, _)) => socket,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(_) => return,
+            };
+            if socket.set_nonblocking(true).is_err() {
+                continue;
+            }
+            let stream = match &self.address {
+                BoundAddress::Tcp(_) => Either::Left(socket.into()),
+                BoundAddress::Unix(_) => Either::Right(socket.into()),
+            };
+            deal(Arrival { listener, stream });
         }
     }
 

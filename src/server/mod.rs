@@ -170,6 +170,9 @@ impl Server {
                 Some(outcome) = accepting.next() => outcome.map_err(ServeError::Worker)?,
             }
         }
+        for (index, listening) in self.listeners.iter().enumerate() {
+            listening.accept_waiting(index, |arrival| dealer.deal(arrival));
+        }
         drop(self.listeners);
         let drained = dealer.drain(state.in_force().config.server.drain).await;
         drop(reloads);

@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio_util::either::Either;
@@ -76,6 +78,16 @@ impl CallerSocket {
 
     pub(super) fn header_since(&self) -> Option<Instant> {
         self.header_since
+    }
+
+    /// Whether a part of a request has come, be it that nobody has read it.
+    pub(super) fn has_begun(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match &self.stream {
+            Either::Left(tcp) => SockRef::from(tcp.stream()).peek(&mut byte),
+            Either::Right(stream) => SockRef::from(stream).peek(&mut byte),
+        };
+        self.header_since.is_some() || matches!(peeked, Ok(1..))
     }
 
     pub(super) fn blocked_since(&self) -> Option<Instant> {

@@ -32,11 +32,13 @@ fn sigterm_and_sigint_finish_what_has_begun() {
     for signal in ["TERM", "INT"] {
         let (origin, answer) = patient();
         let mut sidekey = Sidekey::start(&format!("{}{}", server("20s"), origin.upstream("api")));
+        let mut idle = sidekey.connect();
         let mut caller = sidekey.connect();
         caller.send(get("/api/x"));
         until_true("the request at the origin", || origin.requests().len() == 1);
         sidekey.signal(signal);
         until_true("that it stops", || sidekey.log().contains("stopping"));
+        idle.assert_closed();
         let refused = std::net::TcpStream::connect(sidekey.address());
         assert!(refused.is_err(), "no new connection while it stops");
         answer.send(()).unwrap();
