@@ -19,6 +19,7 @@ mod crossing;
 mod desync;
 mod example;
 mod explain;
+mod faults;
 mod hmac;
 mod interim;
 mod kubernetes;

@@ -1,11 +1,9 @@
 //! An upstream that cannot be reached, does not answer, or answers what is not HTTP.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
-
-use crate::support::{Origin, QUERY, Sidekey, get, post};
+use crate::support::{BlackHole, Origin, QUERY, Sidekey, get, post};
 
 fn to(url: &str, timeouts: &str) -> String {
     format!("[upstream.api]\nurl = \"{url}\"\nauth.bearer = {{ token = \"env:TOKEN\" }}\n{timeouts}\n")
@@ -50,15 +48,9 @@ fn an_upstream_that_does_not_answer_in_time_is_504() {
 
 #[test]
 fn an_upstream_that_cannot_be_connected_to_in_time_is_504() {
-    // A queue of one, which is full: the kernel does not answer the next caller.
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    socket.listen(0).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
-    let full: Vec<_> = (0..3).map(connect).collect();
-    assert!(full.iter().any(Option::is_none), "the queue is not full");
-    let sidekey = Sidekey::start(&to(&format!("http://{address}"), "timeouts = { connect = \"300ms\" }"));
+    let silent = BlackHole::at(([127, 0, 0, 1], 0).into());
+    let url = format!("http://{}", silent.address());
+    let sidekey = Sidekey::start(&to(&url, "timeouts = { connect = \"300ms\" }"));
     sidekey.ask(get("/api/x")).assert_own(504, "connection_timeout");
 }
 

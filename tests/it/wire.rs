@@ -72,7 +72,7 @@ fn pipelined_requests_are_answered_in_order() {
     let origin = echo();
     let sidekey = Sidekey::start(&origin.upstream("api"));
     let mut caller = sidekey.connect();
-    let targets: Vec<String> = (0..30).map(|number| format!("/{number}")).collect();
+    let targets: Vec<String> = (0..100).map(|number| format!("/{number}")).collect();
     let requests: String = targets
         .iter()
         .enumerate()
@@ -85,7 +85,7 @@ fn pipelined_requests_are_answered_in_order() {
     for target in &targets {
         assert_eq!(caller.response().text(), *target);
     }
-    assert_eq!(origin.requests().len(), 30);
+    assert_eq!(origin.requests().len(), 100);
 }
 
 /// What is no request, whatever came before it.

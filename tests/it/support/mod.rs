@@ -2,6 +2,7 @@
 //! with any ([`Origin`]), and a CA for its certificates ([`Authority`]).
 
 mod authority;
+mod black_hole;
 mod caller;
 mod canary;
 mod dns;
@@ -15,6 +16,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::authority::{Authority, Identity};
+pub(crate) use self::black_hole::BlackHole;
 pub(crate) use self::caller::Caller;
 pub(crate) use self::canary::{LITERAL, QUERY};
 pub(crate) use self::dns::NameServer;

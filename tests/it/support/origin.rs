@@ -1,6 +1,6 @@
 //! An upstream that a test scripts: which bytes it answers, and when it closes.
 
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,6 +17,8 @@ use super::wire::{Broken, Record, Wire};
 
 /// A short answer, and the connection stays.
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Listens on loopback and plays its script on each connection, each on a thread of its own.
 pub(crate) struct Origin {
@@ -47,11 +49,16 @@ pub(crate) struct Conversation {
 
 impl Origin {
     pub(crate) fn plain(script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Self {
-        Self::start(None, script)
+        Self::start(LOOPBACK, None, script)
+    }
+
+    /// As [`plain`](Self::plain), at an address of the test's choice.
+    pub(crate) fn plain_at(address: SocketAddr, script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Self {
+        Self::start(address, None, script)
     }
 
     pub(crate) fn tls(config: Arc<ServerConfig>, script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Self {
-        Self::start(Some(config), script)
+        Self::start(LOOPBACK, Some(config), script)
     }
 
     /// Answers every request with `answer`.
@@ -65,8 +72,12 @@ impl Origin {
         Self::answering(OK)
     }
 
-    fn start(tls: Option<Arc<ServerConfig>>, script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    fn start(
+        address: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+        script: impl Fn(&mut Conversation) + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
         let scheme = if tls.is_some() { "https" } else { "http" };
