@@ -101,7 +101,10 @@ impl Body for AnswerBody {
                 self.record.received(frame.data_ref().map_or(0, Bytes::len));
                 self.note_end();
             }
-            Poll::Ready(Some(Err(_))) => self.visit.break_answer(),
+            Poll::Ready(Some(Err(broken))) => {
+                self.visit.break_answer();
+                self.record.broke_off(broken);
+            }
         }
         if let Poll::Ready(Some(Err(broken))) = polled {
             // hyper drops what it has not written yet when a body fails: let it write the header, at least, so that
@@ -132,6 +135,9 @@ impl Drop for AnswerBody {
     fn drop(&mut self) {
         if let Source::Streamed(body) = &self.source {
             self.record.scrubbed(body.scrubbed());
+        }
+        if self.visit.waits_in_vain() {
+            self.record.broke_off(&BrokenAnswer::Stalled);
         }
         self.visit.end();
     }

@@ -80,16 +80,21 @@ impl ProxyError {
 
     /// The error and all its causes, for the log.
     pub(crate) fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut next = self.source();
-        while let Some(cause) = next {
-            let cause_text = cause.to_string();
-            if !text.ends_with(&cause_text) {
-                // Writing to a string does not fail.
-                let _ = write!(text, ": {cause_text}");
-            }
-            next = cause.source();
-        }
-        text
+        chain(self)
     }
+}
+
+/// `error` and all its causes.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            // Writing to a string does not fail.
+            let _ = write!(text, ": {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
 }

@@ -98,6 +98,11 @@ impl Visit {
         self.waiting_until.set(None);
     }
 
+    /// Whether the upstream has not sent more for too long.
+    pub(crate) fn waits_in_vain(&self) -> bool {
+        self.waiting_until.get().is_some_and(|until| until <= Instant::now())
+    }
+
     pub(super) fn answer_is_broken(&self) -> bool {
         self.broken.get()
     }

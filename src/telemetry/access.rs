@@ -10,10 +10,10 @@ use http::{Method, Request, Response, StatusCode, Uri, response};
 
 use crate::caller::{Caller, Callers};
 use crate::correlation::{Correlation, RequestId, X_REQUEST_ID};
-use crate::error::ProxyError;
+use crate::error::{self, ProxyError};
 use crate::headers::Outgoing;
 use crate::policy::PolicyError;
-use crate::upstream::{Exchange, Upstream};
+use crate::upstream::{BrokenAnswer, Exchange, Upstream};
 
 /// What happened to one request. Told when it is dropped.
 pub(crate) struct AccessRecord {
@@ -32,6 +32,8 @@ pub(crate) struct AccessRecord {
     status: Option<StatusCode>,
     answered_by: Option<AnsweredBy>,
     refusal: Option<Refusal>,
+    /// Why its answer broke off, where that is the upstream's doing.
+    broken_off: Option<Box<str>>,
     /// The vendor's own id for it.
     upstream_request_id: Option<RequestId>,
     received: u64,
@@ -80,6 +82,7 @@ impl AccessRecord {
             status: None,
             answered_by: None,
             refusal: None,
+            broken_off: None,
             upstream_request_id: None,
             received: 0,
             scrubbed: 0,
@@ -136,6 +139,11 @@ impl AccessRecord {
         self.status = Some(problem.status);
         self.answered_by = Some(AnsweredBy::Sidekey);
         self.refusal = Some(Refusal { slug: problem.slug, error: error.chain().into() });
+    }
+
+    /// The upstream broke off, or stopped, in the middle of its answer. Only the log sees why.
+    pub(crate) fn broke_off(&mut self, error: &BrokenAnswer) {
+        self.broken_off = Some(error::chain(error).into());
     }
 
     /// By which it is found again.

@@ -16,10 +16,14 @@ use super::connection::Connection;
 use crate::headers;
 use crate::scrub::{BodyScrubber, Scrubber};
 
-/// The upstream's body broke off: the caller's message is cut, too.
+/// The upstream's body did not reach its end: the caller's message is cut, too.
 #[derive(Debug, thiserror::Error)]
-#[error("the upstream's body broke off")]
-pub(crate) struct BrokenAnswer(#[source] hyper::Error);
+pub(crate) enum BrokenAnswer {
+    #[error("the upstream's body broke off")]
+    BrokenOff(#[source] hyper::Error),
+    #[error("the upstream stopped in the middle of its body")]
+    Stalled,
+}
 
 /// A body that passes through. When it has ended, its connection goes back to the pool; dropped before, it is closed.
 pub(crate) struct StreamedBody {
@@ -126,7 +130,7 @@ impl StreamedBody {
             }
             Some(Err(error)) => {
                 self.lease = None;
-                Poll::Ready(Some(Err(BrokenAnswer(error))))
+                Poll::Ready(Some(Err(BrokenAnswer::BrokenOff(error))))
             }
             None => {
                 if let Some(lease) = self.lease.take() {

@@ -190,6 +190,8 @@ fn an_answer_that_stalls_is_cut() {
     caller.send(get("/api/x"));
     caller.cut_response();
     left.recv_timeout(PATIENCE).expect("the upstream's connection is closed");
+    let record = sidekey.access(|record| record["status"] == 200);
+    assert_eq!(record["error"], "the upstream stopped in the middle of its body", "{record}");
 }
 
 #[test]

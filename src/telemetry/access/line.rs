@@ -22,7 +22,11 @@ pub(super) fn write(record: &AccessRecord, duration: Duration) {
 /// A vendor that fails, or echoes credentials, is news; so is whatever sidekey refused.
 fn level(record: &AccessRecord) -> Level {
     let failed = record.status.is_some_and(|status| status.is_server_error());
-    if record.refusal.is_some() || record.scrubbed > 0 || failed { Level::WARN } else { Level::INFO }
+    if record.refusal.is_some() || record.broken_off.is_some() || record.scrubbed > 0 || failed {
+        Level::WARN
+    } else {
+        Level::INFO
+    }
 }
 
 /// Whether it went as requests do, so that one line stands for many.
@@ -62,7 +66,7 @@ fn write_at(level: Level, record: &AccessRecord, duration: Duration) {
     let upstream_request_id = record.upstream_request_id.as_ref().map(RequestId::as_str);
     let trace_id = record.correlation.trace.as_ref().map(TraceParent::id);
     let problem = record.refusal.as_ref().map(|refusal| refusal.slug);
-    let error = record.refusal.as_ref().map(|refusal| &*refusal.error);
+    let error = record.refusal.as_ref().map(|refusal| &*refusal.error).or(record.broken_off.as_deref());
     // A level is part of what is known of an event beforehand: there is one event for each.
     macro_rules! line {
         ($level:ident) => {
