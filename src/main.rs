@@ -42,6 +42,7 @@ fn main() -> ExitCode {
             }),
             Command::Token => token::token(&mut stdout()).map_err(Failure::running),
             Command::Demo(options) => demo::demo(options, &mut stdout()).map_err(Failure::running),
+            Command::RunCommands => run::serve_commands().map_err(Failure::running),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Cli::command(), "sidekey", &mut script);

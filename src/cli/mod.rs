@@ -62,6 +62,9 @@ pub enum Command {
     Token,
     /// Show sidekey at work, before stand-ins of five vendors
     Demo(demo::Demo),
+    /// Run the commands of a config for `run`, which starts this before it is hardened
+    #[command(name = crate::secret::command::broker::SUBCOMMAND, hide = true)]
+    RunCommands,
     /// Print a completion script for a shell
     Completions {
         /// The shell

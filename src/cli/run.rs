@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::hardening::{ClosedMemory, Hardening, Places};
 use crate::server::descriptors;
+use crate::secret::command;
 use crate::telemetry::{self, LogFormat};
 use crate::{Config, Drained, Reloads, ServeError, Server};
 
@@ -20,6 +21,9 @@ pub enum RunError {
     /// The system gives no runtime, or no signals.
     #[error("cannot start")]
     Start(#[from] io::Error),
+    /// The process that would run the config's commands.
+    #[error("cannot start the process that runs commands")]
+    Commands(#[source] io::Error),
     /// A second signal came while begun requests were being finished.
     #[error("stopped by a second signal, before begun requests were finished")]
     SecondSignal,
@@ -33,6 +37,7 @@ pub enum RunError {
 pub fn run(config: Config, log_format: Option<LogFormat>, memory: Option<ClosedMemory>) -> Result<(), RunError> {
     let (files, warnings, log) = (config.files.clone(), config.warnings.clone(), config.log);
     let server = Server::bind(config)?;
+    let commands = memory.as_ref().map(|_| command::hand_over()).transpose().map_err(RunError::Commands)?;
     // Before there is any other thread: the log's, the workers'.
     let hardening = memory.map(|memory| Hardening::apply(memory, &Places::new(&files, &server.addresses())));
     let _log = telemetry::start(log_format, &log);
@@ -41,6 +46,9 @@ pub fn run(config: Config, log_format: Option<LogFormat>, memory: Option<ClosedM
         None => tracing::warn!(target: "process", "not hardened: `--no-hardening`"),
     }
     descriptors::raise_limit();
+    if let Some(commands @ 1..) = commands {
+        tracing::info!(target: "process", commands, "commands are run by another process, which runs these alone");
+    }
     for warning in warnings {
         tracing::warn!(target: "config", "{warning}");
     }
@@ -70,6 +78,14 @@ pub fn run(config: Config, log_format: Option<LogFormat>, memory: Option<ClosedM
         }
         Ok(())
     })
+}
+
+/// Runs the commands of a config, for the process at the other end of standard input.
+///
+/// # Errors
+/// Standard input is not what `run` makes it.
+pub fn serve_commands() -> io::Result<()> {
+    command::broker::serve()
 }
 
 /// The signals that mean something: a terminal that closes, or an operator who wants a reload, cuts no request.

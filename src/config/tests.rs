@@ -347,7 +347,7 @@ fn all_problems_are_told_at_once_in_the_order_of_the_file() {
     let expected = "\
 error: 3 problems in sidekey.toml
   sidekey.toml:3:7   `upstream.imagga.url`: a path or query in the URL: an upstream is an origin, and the path comes from the request
-  sidekey.toml:4:49  `upstream.imagga.auth.basic.password`: expected a secret reference, `env:NAME` or `file:PATH`
+  sidekey.toml:4:49  `upstream.imagga.auth.basic.password`: expected a secret reference: `env:NAME`, `file:PATH`, `credential:NAME` or `command:[…]`
                      hint: put the value in a file or an environment variable and name it here
   sidekey.toml:6:1   `server.worker`: unknown key
                      hint: did you mean `workers`?";
@@ -361,7 +361,7 @@ fn next_to_a_syntax_error_only_what_cannot_be_its_effect_is_told() {
         refuse(text),
         "2:11 server.workers: expected a whole number from 1 to 1024\n\
          5:7: expected a value (a text stands in quotes: `key = \"text\"`)\n\
-         6:25 upstream.a.auth.bearer.token: expected a secret reference, `env:NAME` or `file:PATH` (put the value in a file or an environment variable and name it here)"
+         6:25 upstream.a.auth.bearer.token: expected a secret reference: `env:NAME`, `file:PATH`, `credential:NAME` or `command:[…]` (put the value in a file or an environment variable and name it here)"
     );
 }
 

@@ -13,6 +13,7 @@ use super::Tls;
 use super::error::Fault;
 use super::read::{At, Table};
 use crate::Secret;
+use crate::secret::source::FORMS;
 
 pub(super) fn read(table: &mut Table<'_>) -> Tls {
     let extra_roots = read_certificates(table, "ca_file").map(|roots| roots.value).unwrap_or_default();
@@ -48,7 +49,7 @@ fn read_client(table: &mut Table<'_>) -> Option<Arc<CertifiedKey>> {
     let chain = read_certificates(table, "client_cert");
     let key = table.secret_bytes("client_key");
     match (table.has("client_cert"), table.has("client_key")) {
-        (true, false) => table.refuse_missing("client_key", "the key of `client_cert`, as `env:NAME` or `file:PATH`"),
+        (true, false) => table.refuse_missing("client_key", &format!("the key of `client_cert`, as {FORMS}")),
         (false, true) => table.refuse_missing("client_cert", "the path of the certificate for `client_key`"),
         (true, true) | (false, false) => {}
     }

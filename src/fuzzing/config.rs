@@ -40,9 +40,17 @@ fn shows_canary(value: &DeValue<'_>) -> bool {
     match value {
         DeValue::String(text) => text.contains(CANARY) && Reference::parse(text).is_ok(),
         DeValue::Array(items) => items.iter().any(|item| shows_canary(item.get_ref())),
-        DeValue::Table(table) => names_canary(table),
+        // Of a command, the program is shown.
+        DeValue::Table(table) => {
+            names_canary(table) || table.get("command").is_some_and(|argv| runs_canary(argv.get_ref()))
+        }
         DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => false,
     }
+}
+
+fn runs_canary(command: &DeValue<'_>) -> bool {
+    let program = command.as_array().and_then(|words| words.iter().next());
+    program.and_then(|program| program.get_ref().as_str()).is_some_and(|program| program.contains(CANARY))
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! What must never be seen. A [`Secret`] cannot be printed, cloned, compared or serialised, has one accessor, and
 //! wipes its memory when it is dropped. [`source`] is the only place that reads one.
 
+pub(crate) mod command;
 mod fingerprint;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 pub(crate) mod memory;
+mod reference;
 pub(crate) mod source;
 
 use bytes::Bytes;

@@ -1,7 +1,6 @@
 //! Where secrets come from: the only reader of the environment and of the files that a config refers to. What goes
 //! wrong is told without a byte of what was read.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
@@ -9,56 +8,16 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::command::{self, CommandError};
+pub(crate) use super::reference::{FORMS, NotReference, Reference};
 use crate::Secret;
 
 /// A secret is at most this long, in bytes.
-const MAX_SECRET: usize = 64 * 1024;
+pub(super) const MAX_SECRET: usize = 64 * 1024;
+/// So much is read of one: a line ending more, which is dropped, and a byte more, which tells that there was too much.
+pub(super) const MAX_READ: usize = MAX_SECRET + 3;
 /// A file of certificates is at most this long, in bytes: the system's own bundles are a quarter of it.
 const MAX_FILE: u64 = 1024 * 1024;
-
-/// A secret reference, as the config writes it. It may be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reference<'a> {
-    /// `env:NAME`
-    Variable(&'a str),
-    /// `file:PATH`
-    File(&'a str),
-}
-
-/// Why a text is no reference. The text itself may be the secret, and is not in here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotReference {
-    /// Neither `env:` nor `file:`.
-    Literal,
-    /// What follows `env:` is no name.
-    Name,
-    /// What follows `file:` is no path.
-    Path,
-}
-
-impl<'a> Reference<'a> {
-    pub(crate) fn parse(text: &'a str) -> Result<Self, NotReference> {
-        if let Some(name) = text.strip_prefix("env:") {
-            let legal = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                && name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
-            return if legal { Ok(Self::Variable(name)) } else { Err(NotReference::Name) };
-        }
-        match text.strip_prefix("file:") {
-            Some(path) if path.is_empty() || path.chars().any(char::is_control) => Err(NotReference::Path),
-            Some(path) => Ok(Self::File(path)),
-            None => Err(NotReference::Literal),
-        }
-    }
-}
-
-impl fmt::Display for Reference<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Variable(name) => write!(f, "env:{name}"),
-            Self::File(path) => write!(f, "file:{path}"),
-        }
-    }
-}
 
 /// Why a reference gives no secret. Each text goes after the reference's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,12 +30,18 @@ pub(crate) enum SourceError {
     Denied,
     #[error("is a directory")]
     Directory,
+    #[error("is not a regular file")]
+    NotRegular,
+    #[error("cannot be found: `$CREDENTIALS_DIRECTORY` is not set, as systemd does for `LoadCredential=`")]
+    NoCredentials,
     #[error("cannot be read")]
     Unreadable,
     #[error("is empty")]
     Empty,
     #[error("is too large")]
     TooLarge,
+    #[error(transparent)]
+    Command(#[from] CommandError),
 }
 
 /// Whether the environment says where the system's roots are (which `rustls-native-certs` reads).
@@ -88,24 +53,25 @@ pub(crate) fn names_system_roots() -> bool {
 /// Where references lead.
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
-    /// This process's environment, and its files: relative paths start at the config file's `folder`.
+    /// This process's environment, its files, and what it runs: relative paths start at the config file's `folder`.
     Process { folder: &'a Path },
-    /// What is given here, each under its reference, and nothing else: for tests and fuzzing.
+    /// What is given here, each under its reference, and nothing else: for tests and fuzzing. Nothing is run.
     Given(&'a [(&'a str, &'a [u8])]),
 }
 
 impl Source<'_> {
-    /// Reads a secret. One final newline of a file is dropped; an empty secret is refused.
-    pub(crate) fn secret(self, reference: Reference<'_>) -> Result<Secret, SourceError> {
+    /// Reads a secret. One final newline is dropped of what is not a variable; an empty secret is refused.
+    pub(crate) fn secret(self, reference: &Reference<'_>) -> Result<Secret, SourceError> {
         let mut bytes = match (self, reference) {
+            (Self::Given(given), _) => Zeroizing::new(given_bytes(given, reference)?),
             (Self::Process { .. }, Reference::Variable(name)) => variable(name)?,
             (Self::Process { .. }, Reference::File(path)) => secret_file(&self.locate(path))?,
-            (Self::Given(given), _) => Zeroizing::new(given_bytes(given, reference)?),
+            (Self::Process { .. }, Reference::Credential(name)) => secret_file(&credential(name)?)?,
+            (Self::Process { folder }, Reference::Command(invocation)) => command::read(invocation, folder)?,
         };
-        if let Reference::File(_) = reference {
-            let kept =
-                bytes.strip_suffix(b"\n").map_or(&**bytes, |rest| rest.strip_suffix(b"\r").unwrap_or(rest)).len();
-            bytes.truncate(kept);
+        match reference {
+            Reference::Variable(_) => {}
+            Reference::File(_) | Reference::Credential(_) | Reference::Command(_) => drop_newline(&mut bytes),
         }
         match bytes.len() {
             0 => Err(SourceError::Empty),
@@ -117,7 +83,7 @@ impl Source<'_> {
     /// Reads a file that holds no secret, such as certificates.
     pub(crate) fn file(self, path: &str) -> Result<Vec<u8>, SourceError> {
         if let Self::Given(given) = self {
-            return given_bytes(given, Reference::File(path));
+            return given_bytes(given, &Reference::File(path));
         }
         let mut bytes = Vec::new();
         open(&self.locate(path))?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| of_io(&error))?;
@@ -136,10 +102,19 @@ impl Source<'_> {
         }
     }
 
+    /// The file that a reference leads to. `None`: it leads to none.
+    pub(crate) fn file_of(self, reference: &Reference<'_>) -> Option<PathBuf> {
+        match (self, reference) {
+            (_, Reference::File(path)) => Some(self.locate(path)),
+            (Self::Process { .. }, Reference::Credential(name)) => credential(name).ok(),
+            (Self::Given(_), Reference::Credential(_)) | (_, Reference::Variable(_) | Reference::Command(_)) => None,
+        }
+    }
+
     /// The permissions of a referenced file that everyone on this machine can read.
-    pub(crate) fn open_to_all(self, reference: Reference<'_>) -> Option<u32> {
-        let (Self::Process { .. }, Reference::File(path)) = (self, reference) else { return None };
-        let metadata = std::fs::metadata(self.locate(path)).ok()?;
+    pub(crate) fn open_to_all(self, reference: &Reference<'_>) -> Option<u32> {
+        let Self::Process { .. } = self else { return None };
+        let metadata = std::fs::metadata(self.file_of(reference)?).ok()?;
         let mode = metadata.mode() & 0o7777;
         (metadata.is_file() && mode & 0o004 != 0).then_some(mode)
     }
@@ -151,11 +126,22 @@ fn variable(name: &str) -> Result<Zeroizing<Vec<u8>>, SourceError> {
     Ok(Zeroizing::new(value.into_encoded_bytes()))
 }
 
+/// Where systemd has put the credential `name`.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that may read the environment")]
+fn credential(name: &str) -> Result<PathBuf, SourceError> {
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+    Ok(PathBuf::from(folder.ok_or(SourceError::NoCredentials)?).join(name))
+}
+
+fn drop_newline(bytes: &mut Zeroizing<Vec<u8>>) {
+    let kept = bytes.strip_suffix(b"\n").map_or(&***bytes, |rest| rest.strip_suffix(b"\r").unwrap_or(rest)).len();
+    bytes.truncate(kept);
+}
+
 /// Reads into one buffer that never grows, as growing would leave a copy behind; buffer and result are wiped.
 fn secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SourceError> {
     let mut file = open(path)?;
-    // A line ending more, which is dropped, and a byte more, which tells that there was too much.
-    let mut buffer = Zeroizing::new(vec![0; MAX_SECRET + 3]);
+    let mut buffer = Zeroizing::new(vec![0; MAX_READ]);
     let mut filled = 0;
     while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
         match file.read(free) {
@@ -168,7 +154,15 @@ fn secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SourceError> {
     Ok(Zeroizing::new(buffer.get(..filled).unwrap_or_default().to_vec()))
 }
 
+/// Opens a regular file. Opening anything else may wait for ever, as a pipe does for its writer, or do something.
 fn open(path: &Path) -> Result<File, SourceError> {
+    let kind = std::fs::metadata(path).map_err(|error| of_io(&error))?.file_type();
+    if kind.is_dir() {
+        return Err(SourceError::Directory);
+    }
+    if !kind.is_file() {
+        return Err(SourceError::NotRegular);
+    }
     File::open(path).map_err(|error| of_io(&error))
 }
 
@@ -181,9 +175,12 @@ fn of_io(error: &std::io::Error) -> SourceError {
     }
 }
 
-fn given_bytes(given: &[(&str, &[u8])], reference: Reference<'_>) -> Result<Vec<u8>, SourceError> {
-    let name = reference.to_string();
-    let absent = if matches!(reference, Reference::File(_)) { SourceError::NotFound } else { SourceError::NotSet };
+fn given_bytes(given: &[(&str, &[u8])], reference: &Reference<'_>) -> Result<Vec<u8>, SourceError> {
+    let (name, absent) = match reference {
+        Reference::Variable(_) => (reference.to_string(), SourceError::NotSet),
+        Reference::File(_) | Reference::Credential(_) => (reference.to_string(), SourceError::NotFound),
+        Reference::Command(invocation) => (invocation.written(), CommandError::NoProgram.into()),
+    };
     given.iter().find(|(known, _)| *known == name).map(|(_, bytes)| bytes.to_vec()).ok_or(absent)
 }
 
@@ -192,28 +189,13 @@ mod tests {
     use std::fs::{Permissions, set_permissions, write};
     use std::os::unix::fs::PermissionsExt;
 
-    use super::{MAX_SECRET, NotReference, Reference, Source, SourceError};
+    use super::{MAX_SECRET, Reference, Source, SourceError};
 
     fn read_file(bytes: &[u8]) -> Result<Vec<u8>, SourceError> {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path().join("key"), bytes).unwrap();
         let source = Source::Process { folder: folder.path() };
-        source.secret(Reference::File("key")).map(|secret| secret.expose().to_vec())
-    }
-
-    #[test]
-    fn a_reference_is_a_variable_or_a_file_and_nothing_else() {
-        assert_eq!(Reference::parse("env:KEY_2"), Ok(Reference::Variable("KEY_2")));
-        assert_eq!(Reference::parse("file:a b/c"), Ok(Reference::File("a b/c")));
-        for text in ["", "hunter2", "ENV:KEY", " env:KEY", "vault:x"] {
-            assert_eq!(Reference::parse(text), Err(NotReference::Literal), "{text}");
-        }
-        for text in ["env:", "env:2KEY", "env:$KEY", "env:a-b", "env:a b", "env:é"] {
-            assert_eq!(Reference::parse(text), Err(NotReference::Name), "{text}");
-        }
-        for text in ["file:", "file:a\nb", "file:\u{1b}[31m"] {
-            assert_eq!(Reference::parse(text), Err(NotReference::Path), "{text:?}");
-        }
+        source.secret(&Reference::File("key")).map(|secret| secret.expose().to_vec())
     }
 
     #[test]
@@ -241,17 +223,43 @@ mod tests {
     fn what_is_not_there_is_said_to_be_so() {
         let folder = tempfile::tempdir().unwrap();
         let source = Source::Process { folder: folder.path() };
-        let error = |reference| source.secret(reference).err().unwrap();
+        let error = |reference| source.secret(&reference).err().unwrap();
         assert_eq!(error(Reference::Variable("SIDEKEY_TEST_NO_SUCH_VARIABLE")), SourceError::NotSet);
         assert_eq!(error(Reference::File("absent")), SourceError::NotFound);
         assert_eq!(error(Reference::File(".")), SourceError::Directory);
     }
 
     #[test]
+    fn what_is_not_a_regular_file_is_refused_unopened() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap();
+        assert!(made.success());
+        std::os::unix::fs::symlink("pipe", folder.path().join("link")).unwrap();
+        let source = Source::Process { folder: folder.path() };
+        for path in ["pipe", "link", "/dev/zero"] {
+            // Opening a pipe would wait for its writer, and this test with it.
+            assert_eq!(source.secret(&Reference::File(path)).err(), Some(SourceError::NotRegular), "{path}");
+            assert_eq!(source.file(path), Err(SourceError::NotRegular), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_kind_can_be_given_and_nothing_is_run() {
+        let references = ["env:A", "file:a", "credential:a", "command:[\"touch\",\"a b\"]"];
+        let given = references.map(|reference| (reference, reference.as_bytes()));
+        for text in references {
+            let reference = Reference::parse(text).unwrap();
+            let secret = Source::Given(&given).secret(&reference).ok().unwrap();
+            assert_eq!(secret.expose(), text.as_bytes());
+            assert!(Source::Given(&[]).secret(&reference).is_err());
+        }
+    }
+
+    #[test]
     fn a_variable_of_the_process_is_read() {
         let source = Source::Process { folder: std::path::Path::new("") };
         // Cargo sets it for every test.
-        assert_eq!(source.secret(Reference::Variable("CARGO_PKG_NAME")).ok().unwrap().expose(), b"sidekey");
+        assert_eq!(source.secret(&Reference::Variable("CARGO_PKG_NAME")).ok().unwrap().expose(), b"sidekey");
     }
 
     #[test]
@@ -262,7 +270,7 @@ mod tests {
         let source = Source::Process { folder: folder.path() };
         for (mode, noticed) in [(0o600, None), (0o640, None), (0o644, Some(0o644)), (0o604, Some(0o604))] {
             set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(source.open_to_all(Reference::File("key")), noticed, "{mode:o}");
+            assert_eq!(source.open_to_all(&Reference::File("key")), noticed, "{mode:o}");
         }
     }
 }

@@ -32,6 +32,7 @@ mod malformed;
 mod matching;
 mod pooling;
 mod readme;
+mod references;
 mod reload;
 mod streaming;
 mod support;

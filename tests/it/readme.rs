@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -100,6 +101,9 @@ impl Surroundings {
             } else if let Some(name) = part.strip_prefix("env:") {
                 variables.push(name.to_owned());
                 text.push_str(part);
+            } else if let Some(name) = part.strip_prefix("credential:") {
+                fs::write(folder.path().join(name), "made-up-and-long-enough\n").unwrap();
+                text.push_str(part);
             } else {
                 let (kind, path) = part.split_at(part.len() - part.trim_start_matches("file:").len());
                 let (kind, path) = match path.strip_prefix("unix:") {
@@ -124,12 +128,17 @@ impl Surroundings {
             }
         }
         fs::write(folder.path().join("sidekey.toml"), text).unwrap();
+        // The one program that the documents' commands run.
+        let program = folder.path().join("op");
+        fs::write(&program, "#!/bin/sh\necho made-up-and-long-enough\n").unwrap();
+        fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();
         Self { folder, variables }
     }
 
     fn check(&self) -> std::process::Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sidekey"));
-        command.env_clear().arg("check").arg("--config").arg(self.folder.path().join("sidekey.toml"));
+        command.env_clear().env("PATH", self.folder.path()).env("CREDENTIALS_DIRECTORY", self.folder.path());
+        command.arg("check").arg("--config").arg(self.folder.path().join("sidekey.toml"));
         command.envs(self.variables.iter().map(|name| (name, "made-up-and-long-enough"))).output().unwrap()
     }
 }

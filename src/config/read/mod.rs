@@ -108,10 +108,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the secret at `reference`.
-    fn secret(&self, reference: Reference<'_>) -> Result<Secret, SourceError> {
-        if let Reference::File(path) = reference {
-            self.files.borrow_mut().push(self.source.locate(path));
-        }
+    fn secret(&self, reference: &Reference<'_>) -> Result<Secret, SourceError> {
+        self.files.borrow_mut().extend(self.source.file_of(reference));
         let secret = self.source.secret(reference)?;
         self.add_to_fingerprints(secret.expose());
         Ok(secret)

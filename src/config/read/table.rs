@@ -10,7 +10,8 @@ use super::{At, Kind, Place, Reader};
 use crate::Secret;
 use crate::config::error::{Fault, list};
 use crate::config::units;
-use crate::secret::source::{NotReference, Reference};
+use crate::secret::command::Invocation;
+use crate::secret::source::{FORMS, NotReference, Reference};
 
 /// A table of the file. Whoever reads one asks for all its keys before leaving early: what was not asked for by then
 /// is reported as unknown.
@@ -231,30 +232,49 @@ impl<'a> Table<'a> {
     }
 
     fn referenced(&mut self, key: &'static str) -> Option<(At<Secret>, Reference<'a>)> {
-        const EXPECTED: &str = "a secret reference, `env:NAME` or `file:PATH`";
-        if !self.has(key) {
-            self.refuse_missing(key, EXPECTED);
-        }
-        let At { value: reference, place } = self.parsed(key, EXPECTED, |text| {
-            Reference::parse(text).map_err(|error| {
-                let fault = Fault::new(format!("expected {EXPECTED}"));
-                fault.hint(match error {
-                    NotReference::Literal => "put the value in a file or an environment variable and name it here",
-                    NotReference::Name => "what follows `env:` is a name of letters, digits and `_`",
-                    NotReference::Path => "what follows `file:` is the path of a file",
-                })
-            })
-        })?;
-        if let Some(mode) = self.reader.source.open_to_all(reference) {
+        let At { value: reference, place } = self.reference(key)?;
+        if let Some(mode) = self.reader.source.open_to_all(&reference) {
             self.reader.warn(format!("`{reference}` can be read by every user of this machine (mode {mode:04o})"));
         }
-        match self.reader.secret(reference) {
+        match self.reader.secret(&reference) {
             Ok(value) => Some((At { value, place }, reference)),
             Err(error) => {
                 self.refuse_secret(&place, Fault::new(format!("`{reference}` {error}")));
                 None
             }
         }
+    }
+
+    /// A secret reference, which must be there: a text, or a command as a table.
+    fn reference(&mut self, key: &'static str) -> Option<At<Reference<'a>>> {
+        let expected = format!("a secret reference: {FORMS}");
+        if !self.has(key) {
+            self.refuse_missing(key, &expected);
+        }
+        if self.entries.get(key).is_some_and(|value| value.get_ref().is_table()) {
+            return self.optional_section(key, Self::command).flatten();
+        }
+        self.parsed(key, &expected, |text| {
+            Reference::parse(text).map_err(|error| Fault::new(format!("expected {expected}")).hint(error.hint()))
+        })
+    }
+
+    /// This table as a command: `{ command = ["PROGRAM", "ARGUMENT"], ttl = "5m", timeout = "10s" }`.
+    fn command(&mut self) -> Option<At<Reference<'a>>> {
+        const EXPECTED: &str = "a list of a program and its arguments";
+        if !self.has("command") {
+            self.refuse_missing("command", EXPECTED);
+        }
+        let words = self.list("command", EXPECTED);
+        let (ttl, timeout) = (self.duration("ttl"), self.duration("timeout"));
+        let At { value: words, place } = words?;
+        let Some(mut invocation) = Invocation::new(words.iter().map(|word| word.value.to_owned()).collect()) else {
+            self.refuse(&place, Fault::new(format!("expected {EXPECTED}")).hint(NotReference::Command.hint()));
+            return None;
+        };
+        invocation.ttl = ttl.unwrap_or(invocation.ttl);
+        invocation.timeout = timeout.unwrap_or(invocation.timeout);
+        Some(At { value: Reference::Command(invocation), place: self.place.clone() })
     }
 
     /// The table `key`, or an empty one where it is not there.

@@ -17,8 +17,7 @@ fn a_secret_too_short_to_be_scrubbed_is_warned_of() {
 #[test]
 fn a_secret_is_a_reference_that_leads_somewhere() {
     let token = |text: &str, given: &[(&str, &[u8])]| refuse_with(&GOOD.replace("env:KEY", text), given);
-    const EXPECTED: &str =
-        "3:21 upstream.good.auth.bearer.token: expected a secret reference, `env:NAME` or `file:PATH`";
+    const EXPECTED: &str = "3:21 upstream.good.auth.bearer.token: expected a secret reference: `env:NAME`, `file:PATH`, `credential:NAME` or `command:[…]`";
     assert_eq!(
         token("hunter2", &KEY),
         format!("{EXPECTED} (put the value in a file or an environment variable and name it here)")
@@ -28,6 +27,14 @@ fn a_secret_is_a_reference_that_leads_somewhere() {
         format!("{EXPECTED} (what follows `env:` is a name of letters, digits and `_`)")
     );
     assert_eq!(token("file:", &KEY), format!("{EXPECTED} (what follows `file:` is the path of a file)"));
+    assert_eq!(
+        token("credential:a/b", &KEY),
+        format!("{EXPECTED} (what follows `credential:` is the name of a file in `$CREDENTIALS_DIRECTORY`)")
+    );
+    assert_eq!(
+        token("command:hunter2", &KEY),
+        format!("{EXPECTED} (a program and its arguments, as `'command:[\"PROGRAM\", \"ARGUMENT\"]'`)")
+    );
     let place = "3:21 upstream.good.auth.bearer.token:";
     assert_eq!(token("env:NO", &KEY), format!("{place} `env:NO` is not set"));
     assert_eq!(token("file:a/b", &KEY), format!("{place} `file:a/b` does not exist"));
@@ -35,6 +42,41 @@ fn a_secret_is_a_reference_that_leads_somewhere() {
     assert!(
         refuse("[upstream.a]\nurl = 'https://a.test'\nauth.bearer = {}\n")
             .starts_with("3:15 upstream.a.auth.bearer.token: missing")
+    );
+}
+
+#[test]
+fn a_command_is_a_text_or_a_table_and_its_arguments_are_not_shown() {
+    let given: [(&str, &[u8]); 1] = [("command:[\"op\",\"read\",\"hunter2\"]", b"k3y-k3y\n")];
+    let with = |token: &str| GOOD.replace("'env:KEY'", token);
+    for token in [
+        "'command:[\"op\", \"read\", \"hunter2\"]'",
+        "{ command = ['op', 'read', 'hunter2'] }",
+        "{ command = ['op', 'read', 'hunter2'], ttl = '1h', timeout = '1s' }",
+    ] {
+        parse(&with(token), &given).unwrap_or_else(|error| panic!("{token}: {error}"));
+        assert_eq!(
+            refuse_with(&with(token), &KEY),
+            "3:21 upstream.good.auth.bearer.token: `command:[\"op\", …]` cannot be started: there is no such program"
+        );
+    }
+    let token = "upstream.good.auth.bearer.token";
+    for (written, told) in [
+        ("{ ttl = '5m' }", format!("3:21 {token}.command: missing: expected a list of a program and its arguments")),
+        ("{ command = 'op' }", format!("3:33 {token}.command: expected a list of a program and its arguments")),
+        ("{ command = ['op', 'read', 'hunter2'], ttl = '0s' }", {
+            format!("3:66 {token}.ttl: expected a duration of more than zero")
+        }),
+        ("{ command = ['op', 'read', 'hunter2'], tll = '1s' }", {
+            format!("3:60 {token}.tll: unknown key (did you mean `ttl`?)")
+        }),
+    ] {
+        assert_eq!(refuse_with(&with(written), &given), told);
+    }
+    let empty = refuse_with(&with("{ command = [] }"), &given);
+    assert!(
+        empty.starts_with(&format!("3:33 {token}.command: expected a list of a program and its arguments (")),
+        "{empty}"
     );
 }
 
@@ -63,7 +105,7 @@ fn certificates_and_keys_are_tried() {
     }
     assert_eq!(
         tls("client_cert = 'cert'"),
-        "4:7 upstream.good.tls.client_key: missing: expected the key of `client_cert`, as `env:NAME` or `file:PATH`"
+        "4:7 upstream.good.tls.client_key: missing: expected the key of `client_cert`, as `env:NAME`, `file:PATH`, `credential:NAME` or `command:[…]`"
     );
     assert_eq!(
         tls("client_key = 'file:key'"),
@@ -128,6 +170,12 @@ tls = 'canary'
 [upstream.c]
 url = 'canary'
 auth.bearer = 'canary'
+[upstream.d]
+url = 'https://d.test'
+auth.bearer.token = { command = ['op', 'canary'], ttl = 'canary', timeout = 'canary', x = 'canary' }
+[upstream.e]
+url = 'https://e.test'
+auth.basic = { username = 'command:[\"op\", \"canary\"]', password = 'credential:/canary/' }
 ";
 
 #[test]
