@@ -9,7 +9,7 @@ use anstream::{stderr, stdout};
 use clap::{CommandFactory, Parser};
 use sidekey::cli::{Cli, Command, ConfigFlag, check, demo, explain, live, run, token};
 use sidekey::telemetry::PanicNotice;
-use sidekey::{Config, hardening};
+use sidekey::{Config, InheritedSockets, hardening};
 
 /// What `sysexits.h` calls a configuration error.
 const BAD_CONFIG: u8 = 78;
@@ -21,34 +21,37 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     let exposed = matches!(command, Command::Run { no_hardening: true, .. });
     let memory = (!exposed).then(hardening::close_memory);
-    let outcome =
-        match command {
-            Command::Run { config, log_format, no_hardening: _ } => {
-                load(&config).and_then(|config| run::run(config, log_format, memory).map_err(Failure::running))
-            }
-            Command::Check { config, live: options } if options.live => load(&config).and_then(|config| {
+    let outcome = match command {
+        Command::Run { config, log_format, no_hardening: _ } => {
+            // Before the config's commands, which would be given the sockets, too.
+            let sockets = InheritedSockets::take().map_err(|error| Failure::running(run::RunError::from(error)));
+            sockets.and_then(|sockets| run::run(load(&config)?, sockets, log_format, memory).map_err(Failure::running))
+        }
+        Command::Check { config, live: options } if options.live => {
+            load(&config).and_then(|config| {
                 match live::live(&config, &options, &mut stdout()).map_err(|error| Failure::of_live(&error))? {
                     live::Outcome::Good | live::Outcome::Warned => Ok(()),
                     live::Outcome::Failed => Err(Failure { text: String::new(), code: ExitCode::FAILURE }),
                 }
-            }),
-            Command::Check { config, live: _ } => load(&config)
-                .and_then(|config| check::check(&config, &mut stdout()).map_err(|error| Failure::of_check(&error))),
-            Command::Explain { config, asked } => load(&config).and_then(|config| {
-                match explain::explain(&config, &asked, &mut stdout()).map_err(|error| Failure::of_explain(&error))? {
-                    explain::Outlook::Sent | explain::Outlook::Answered => Ok(()),
-                    explain::Outlook::Refused => Err(Failure { text: String::new(), code: ExitCode::FAILURE }),
-                }
-            }),
-            Command::Token => token::token(&mut stdout()).map_err(Failure::running),
-            Command::Demo(options) => demo::demo(options, &mut stdout()).map_err(Failure::running),
-            Command::RunCommands => run::serve_commands().map_err(Failure::running),
-            Command::Completions { shell } => {
-                let mut script = Vec::new();
-                clap_complete::generate(shell, &mut Cli::command(), "sidekey", &mut script);
-                stdout().write_all(&script).map_err(Failure::running)
+            })
+        }
+        Command::Check { config, live: _ } => load(&config)
+            .and_then(|config| check::check(&config, &mut stdout()).map_err(|error| Failure::of_check(&error))),
+        Command::Explain { config, asked } => load(&config).and_then(|config| {
+            match explain::explain(&config, &asked, &mut stdout()).map_err(|error| Failure::of_explain(&error))? {
+                explain::Outlook::Sent | explain::Outlook::Answered => Ok(()),
+                explain::Outlook::Refused => Err(Failure { text: String::new(), code: ExitCode::FAILURE }),
             }
-        };
+        }),
+        Command::Token => token::token(&mut stdout()).map_err(Failure::running),
+        Command::Demo(options) => demo::demo(options, &mut stdout()).map_err(Failure::running),
+        Command::RunCommands => run::serve_commands().map_err(Failure::running),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "sidekey", &mut script);
+            stdout().write_all(&script).map_err(Failure::running)
+        }
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { text, code }) => {

@@ -75,7 +75,7 @@ pub fn explain(config: &Config, asked: &Asked, out: &mut dyn Write) -> Result<Ou
     let named = asked.caller.as_deref().map(|name| callers.named(name).ok_or_else(|| unknown("caller", name)));
     let named = named.transpose()?;
     let needs_socket = named.as_ref().is_some_and(Caller::needs_socket);
-    let admits = |listener: &Listener| !needs_socket || matches!(listener.address, ListenAddress::Unix { .. });
+    let admits = |listener: &Listener| !needs_socket || !matches!(listener.address, ListenAddress::Tcp(_));
     let mut listeners = config.listeners.iter();
     let listener = match asked.listen.as_deref() {
         None => listeners.position(admits).unwrap_or(0),

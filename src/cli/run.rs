@@ -9,8 +9,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::hardening::{ClosedMemory, Hardening, Places};
 use crate::server::descriptors;
 use crate::secret::command;
+use crate::service_manager::ServiceManager;
 use crate::telemetry::{self, LogFormat};
-use crate::{Config, Drained, Reloads, ServeError, Server};
+use crate::{Config, Drained, InheritError, InheritedSockets, Reloads, ServeError, Server};
 
 /// Why `run` ended as it should not.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,9 @@ pub enum RunError {
     /// The process that would run the config's commands.
     #[error("cannot start the process that runs commands")]
     Commands(#[source] io::Error),
+    /// The service manager has passed what cannot be listened on.
+    #[error(transparent)]
+    Inherit(#[from] InheritError),
     /// A second signal came while begun requests were being finished.
     #[error("stopped by a second signal, before begun requests were finished")]
     SecondSignal,
@@ -34,12 +38,17 @@ pub enum RunError {
 ///
 /// # Errors
 /// The server cannot start, or was stopped before it had finished.
-pub fn run(config: Config, log_format: Option<LogFormat>, memory: Option<ClosedMemory>) -> Result<(), RunError> {
+pub fn run(
+    config: Config,
+    sockets: InheritedSockets,
+    log_format: Option<LogFormat>,
+    memory: Option<ClosedMemory>,
+) -> Result<(), RunError> {
     let (files, warnings, log) = (config.files.clone(), config.warnings.clone(), config.log);
-    let server = Server::bind(config)?;
+    let server = Server::bind_with(config, sockets)?;
     let commands = memory.as_ref().map(|_| command::hand_over()).transpose().map_err(RunError::Commands)?;
     // Before there is any other thread: the log's, the workers'.
-    let hardening = memory.map(|memory| Hardening::apply(memory, &Places::new(&files, &server.addresses())));
+    let hardening = memory.map(|memory| Hardening::apply(memory, &Places::new(&files, &server.own_addresses())));
     let _log = telemetry::start(log_format, &log);
     match hardening {
         Some(hardening) => hardening.log(),
@@ -58,11 +67,14 @@ pub fn run(config: Config, log_format: Option<LogFormat>, memory: Option<ClosedM
         for address in server.addresses() {
             tracing::info!(target: "server", %address, "listening");
         }
+        let (service, pulses) = (ServiceManager::new(&server.addresses()), server.pulses());
         let (draining, drain_begun) = tokio::sync::oneshot::channel();
         let mut second = Signals::new()?;
         let reloads = server.reloads();
-        let stop = async move {
+        let stop = async {
+            let draining = draining;
             signals.next().await;
+            service.stopping();
             tracing::info!(target: "server", "stopping: begun requests are finished, a second signal ends them");
             let _ = draining.send(());
         };
@@ -74,7 +86,8 @@ pub fn run(config: Config, log_format: Option<LogFormat>, memory: Option<ClosedM
                 }
             },
             () = second.next_after(drain_begun) => return Err(RunError::SecondSignal),
-            () = Signals::new()?.reload(&reloads) => {}
+            () = Signals::new()?.reload(&reloads, &service) => {}
+            never = service.attend(&pulses) => match never {},
         }
         Ok(())
     })
@@ -120,9 +133,12 @@ impl Signals {
     }
 
     /// Has everything read again whenever SIGHUP comes.
-    async fn reload(mut self, reloads: &Reloads) {
+    async fn reload(mut self, reloads: &Reloads, service: &ServiceManager) {
         while self.hang_up.recv().await.is_some() {
+            service.reloading();
+            command::run_again();
             reloads.reload().await;
+            service.ready();
         }
     }
 }

@@ -134,5 +134,7 @@ fn default_listener() -> Listener {
         address: ListenAddress::Tcp(DEFAULT_ADDRESS),
         names: Vec::new(),
         upstream: None,
+        dangerously_open: false,
+        open: false,
     }
 }

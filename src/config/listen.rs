@@ -23,19 +23,19 @@ pub(super) struct ListenerFile<'a> {
 }
 
 impl ListenerFile<'_> {
-    /// The address, if it could be read and is one of TCP.
+    /// The address, if it could be read and is known to be one of TCP.
     pub(super) fn tcp(&self) -> Option<SocketAddr> {
         match self.address.as_ref()?.value {
             ListenAddress::Tcp(address) => Some(address),
-            ListenAddress::Unix { .. } => None,
+            ListenAddress::Unix { .. } | ListenAddress::Systemd(_) => None,
         }
     }
 
     /// The listener, which serves the upstream at `upstream` alone, if it names one.
     pub(super) fn into_listener(self, upstream: Option<usize>) -> Option<Listener> {
-        let Self { name, address, names, .. } = self;
+        let Self { name, address, names, dangerously_open, .. } = self;
         let names = names.into_iter().map(|name| name.value).collect();
-        Some(Listener { name: name.into(), address: address?.value, names, upstream })
+        Some(Listener { name: name.into(), address: address?.value, names, upstream, dangerously_open, open: false })
     }
 }
 
@@ -69,22 +69,26 @@ fn read<'a>(name: &At<&'a str>, table: &mut Table<'a>) -> Option<ListenerFile<'a
         (Some(ListenAddress::Tcp(_)), Some(written)) => {
             table.refuse(&written.place, "only a `unix:` socket has a mode");
         }
+        (Some(ListenAddress::Systemd(_)), Some(written)) => {
+            let fault = Fault::new("only a `unix:` socket has a mode");
+            table.refuse(&written.place, fault.hint("the socket's unit says `SocketMode=`"));
+        }
         (None, _) | (_, None) => {}
     }
     Some(ListenerFile { name: name.value, address, names, upstream, dangerously_open })
 }
 
 fn read_address(table: &mut Table<'_>) -> Option<At<ListenAddress>> {
-    const EXPECTED: &str = "an address, `IP:PORT` or `unix:/PATH`";
+    const EXPECTED: &str = "an address, `IP:PORT`, `unix:/PATH` or `systemd:NAME`";
     if !table.has("address") {
         table.refuse_missing("address", EXPECTED);
     }
     let source = table.reader().source;
-    table.parsed("address", EXPECTED, |text| match text.strip_prefix("unix:") {
-        Some(path) if path.is_empty() || path.chars().any(char::is_control) => {
+    table.parsed("address", EXPECTED, |text| match text.split_once(':') {
+        Some(("unix", path)) if path.is_empty() || path.chars().any(char::is_control) => {
             Err(Fault::new("expected a path after `unix:`"))
         }
-        Some(path) => {
+        Some(("unix", path)) => {
             let path = source.locate(path);
             match path.as_os_str().len() {
                 0..=MAX_SOCKET_PATH => Ok(ListenAddress::Unix { path, mode: SOCKET_MODE }),
@@ -93,12 +97,19 @@ fn read_address(table: &mut Table<'_>) -> Option<At<ListenAddress>> {
                 ))),
             }
         }
-        None => text.parse::<SocketAddr>().map(ListenAddress::Tcp).map_err(|_| {
+        Some(("systemd", name)) if is_socket_name(name) => Ok(ListenAddress::Systemd(name.into())),
+        Some(("systemd", _)) => Err(Fault::new("expected a `FileDescriptorName=` after `systemd:`")),
+        Some(_) | None => text.parse::<SocketAddr>().map(ListenAddress::Tcp).map_err(|_| {
             let port_missing = Host::parse(text).is_some();
             let fault = Fault::new(format!("expected {EXPECTED}"));
             fault.hint(if port_missing { "the port is missing" } else { "such as `127.0.0.1:8080`, or `[::1]:8080`" })
         }),
     })
+}
+
+/// What systemd takes for a name of file descriptors (sd_listen_fds(3)).
+fn is_socket_name(name: &str) -> bool {
+    (1..=255).contains(&name.len()) && name.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b':')
 }
 
 fn parse_mode(text: &str) -> Result<u32, Fault> {

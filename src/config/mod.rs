@@ -81,6 +81,13 @@ impl Config {
         file::parse(path, text)
     }
 
+    /// A listener whose credentials whoever reaches it would spend, from other machines, too. Of an address that the
+    /// config says, reading it has found that out already.
+    pub(crate) fn open_to_anyone(&self) -> Option<&Listener> {
+        let asks_nobody = self.callers.is_empty();
+        self.listeners.iter().find(|listener| asks_nobody && listener.open && !listener.dangerously_open)
+    }
+
     /// What is allowed, but should not stay so: a secret file that everyone can read. Never a value.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -147,6 +154,10 @@ pub(crate) struct Listener {
     pub(crate) names: Vec<Box<str>>,
     /// It serves this one upstream (an index into [`Config::upstreams`]) and takes no prefix off.
     pub(crate) upstream: Option<usize>,
+    /// It may serve other machines although nobody is asked who they are.
+    pub(crate) dangerously_open: bool,
+    /// Whether other machines may reach it: of a socket of systemd's, that is known when it has been taken over.
+    pub(crate) open: bool,
 }
 
 /// Where a listener binds.
@@ -158,6 +169,8 @@ pub(crate) enum ListenAddress {
         path: PathBuf,
         mode: u32,
     },
+    /// The sockets that systemd has opened under this name.
+    Systemd(Box<str>),
 }
 
 impl ListenAddress {
@@ -166,7 +179,8 @@ impl ListenAddress {
         match (self, other) {
             (Self::Tcp(a), Self::Tcp(b)) => a == b,
             (Self::Unix { path: a, .. }, Self::Unix { path: b, .. }) => a == b,
-            (Self::Tcp(_), Self::Unix { .. }) | (Self::Unix { .. }, Self::Tcp(_)) => false,
+            (Self::Systemd(a), Self::Systemd(b)) => a == b,
+            (Self::Tcp(_) | Self::Unix { .. } | Self::Systemd(_), _) => false,
         }
     }
 }
@@ -176,6 +190,7 @@ impl fmt::Display for ListenAddress {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+            Self::Systemd(name) => write!(f, "systemd:{name}"),
         }
     }
 }

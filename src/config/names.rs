@@ -127,7 +127,7 @@ fn refuse_second(reader: &Reader<'_>, place: &Place, first: &str, own_name: &str
 fn means_a_listener(host: &str, listeners: &[ListenerFile<'_>]) -> bool {
     let is_address = |written: &ListenerFile<'_>| match written.address.as_ref().map(|address| &address.value) {
         Some(ListenAddress::Tcp(address)) => *host == Host::Address(address.ip()).to_string(),
-        Some(ListenAddress::Unix { .. }) | None => false,
+        Some(ListenAddress::Unix { .. } | ListenAddress::Systemd(_)) | None => false,
     };
     matches!(host, "localhost" | "127.0.0.1" | "[::1]")
         || listeners.iter().any(|written| is_address(written) || written.names.iter().any(|name| *name.value == *host))

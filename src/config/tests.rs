@@ -267,26 +267,37 @@ fn a_config_without_an_upstream_is_refused() {
 #[test]
 fn listeners_have_addresses_of_their_own() {
     let listen = |listeners: &str| refuse(&format!("{listeners}{GOOD}"));
-    assert_eq!(listen("[listen.a]\n"), "1:1 listen.a.address: missing: expected an address, `IP:PORT` or `unix:/PATH`");
+    assert_eq!(
+        listen("[listen.a]\n"),
+        "1:1 listen.a.address: missing: expected an address, `IP:PORT`, `unix:/PATH` or `systemd:NAME`"
+    );
     for (address, hint) in [
         ("127.0.0.1", "the port is missing"),
         ("localhost", "the port is missing"),
         (":80", "such as `127.0.0.1:8080`, or `[::1]:8080`"),
     ] {
         let told = listen(&format!("[listen.a]\naddress = '{address}'\n"));
-        assert_eq!(told, format!("2:11 listen.a.address: expected an address, `IP:PORT` or `unix:/PATH` ({hint})"));
+        assert_eq!(
+            told,
+            format!("2:11 listen.a.address: expected an address, `IP:PORT`, `unix:/PATH` or `systemd:NAME` ({hint})")
+        );
     }
     let long = "x".repeat(108);
-    for address in ["unix:", "unix:\t", &format!("unix:/{long}")] {
+    for address in ["systemd:", "systemd:a:b", "systemd:é", "unix:", "unix:\t", &format!("unix:/{long}")] {
         assert!(listen(&format!("[listen.a]\naddress = '{address}'\n")).starts_with("2:11 listen.a.address: "));
     }
     let two = |address: &str| format!("[listen.a]\naddress = '{address}'\n[listen.b]\naddress = '{address}'\n");
     assert_eq!(listen(&two("127.0.0.1:1")), "4:11 listen.b.address: `listen.a` has this address already");
+    assert_eq!(listen(&two("systemd:x")), "4:11 listen.b.address: `listen.a` has this address already");
     assert_eq!(listen(&two("unix:/x")), "4:11 listen.b.address: `listen.a` has this address already");
     accept(&format!("{}{GOOD}", two("127.0.0.1:0")));
     assert_eq!(
         listen("[listen.a]\naddress = '127.0.0.1:1'\nmode = '0600'\n"),
         "3:8 listen.a.mode: only a `unix:` socket has a mode"
+    );
+    assert_eq!(
+        listen("[listen.a]\naddress = 'systemd:x'\nmode = '0600'\n"),
+        "3:8 listen.a.mode: only a `unix:` socket has a mode (the socket's unit says `SocketMode=`)"
     );
     for mode in ["'600x'", "'0800'", "'1777'", "''", "'06600'", "0o600", "600"] {
         let told = listen(&format!("[listen.a]\naddress = 'unix:/x'\nmode = {mode}\n"));

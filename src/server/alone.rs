@@ -24,7 +24,7 @@ pub(crate) fn with_upstreams<T>(
     // The server that the config is for may be running: what it would not dial is not dialled here either.
     let listening = config.listeners.iter().filter_map(|listener| match &listener.address {
         ListenAddress::Tcp(address) => Some(*address),
-        ListenAddress::Unix { .. } => None,
+        ListenAddress::Unix { .. } | ListenAddress::Systemd(_) => None,
     });
     let network = Network { resolver, own: OwnListeners::new(listening) };
     let runtime =

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::blueprint::Blueprint;
+use super::pulse::{Pulse, Pulses};
 use super::worker::{Arrival, Order, Worker};
 use super::{Drained, ServeError};
 use crate::upstream::Network;
@@ -41,6 +42,7 @@ impl Dealer {
         workers: NonZeroUsize,
         blueprint: &Arc<Blueprint>,
         network: &Network,
+        pulses: &Pulses,
     ) -> Result<Self, ServeError> {
         let hands = (0..workers.get()).map(|number| {
             let (orders, receiver) = mpsc::unbounded_channel();
@@ -48,7 +50,8 @@ impl Dealer {
             let load = Arc::new(AtomicUsize::new(0));
             let runtime = Builder::new_current_thread();
             let (blueprint, network, worker_load) = (Arc::clone(blueprint), network.clone(), Arc::clone(&load));
-            let work = move || run_worker(runtime, blueprint, network, worker_load, receiver, finish);
+            let pulse = pulses.pulse(number);
+            let work = move || run_worker(runtime, pulse, blueprint, network, worker_load, receiver, finish);
             thread::Builder::new().name(format!("worker-{number}")).spawn(work).map_err(ServeError::Worker)?;
             Ok(Hand { orders, load, finished })
         });
@@ -96,6 +99,7 @@ impl Dealer {
 
 fn run_worker(
     mut runtime: Builder,
+    pulse: Pulse,
     blueprint: Arc<Blueprint>,
     network: Network,
     load: Arc<AtomicUsize>,
@@ -106,7 +110,7 @@ fn run_worker(
     // Its successor may come soon, and what this one holds should not outlive it.
     drop(blueprint);
     match runtime.enable_all().build_local(LocalOptions::default()) {
-        Ok(runtime) => runtime.block_on(worker.run(orders)),
+        Ok(runtime) => runtime.block_on(pulse.during(worker.run(orders))),
         Err(error) => tracing::error!(target: "server", %error, "cannot start a worker's runtime"),
     }
     // Nobody waits any more where the drain's time is over.

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::time::sleep;
 use tokio_util::either::Either;
 
+use super::inherited::InheritedSockets;
 use super::worker::Arrival;
 use crate::config::ListenAddress;
 
@@ -24,10 +25,14 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// How often it is said that nothing can be accepted, for as long as that lasts.
 const REMINDER: Duration = Duration::from_secs(10);
 
-/// A listener that is bound. Dropping it stops listening, and removes the file of a Unix socket.
+/// A listener that is bound. Dropping it stops listening, and removes the file of a Unix socket that was made here.
 pub(super) struct Listening {
     socket: Socket,
     address: BoundAddress,
+    /// Its place in the config.
+    listener: usize,
+    /// The service manager has made it, and keeps it.
+    inherited: bool,
 }
 
 /// Where a listener was bound, with the port that the system chose.
@@ -59,13 +64,47 @@ impl fmt::Display for BoundAddress {
 }
 
 impl Listening {
-    pub(super) fn bind(address: &ListenAddress) -> io::Result<Self> {
+    /// Binds the listener that is at `listener` in the config, or takes over those of `inherited` that are meant.
+    pub(super) fn bind(
+        listener: usize,
+        address: &ListenAddress,
+        inherited: &mut InheritedSockets,
+    ) -> io::Result<Vec<Self>> {
         let (socket, address) = match address {
             ListenAddress::Tcp(address) => bind_tcp(*address)?,
             ListenAddress::Unix { path, mode } => (bind_unix(path, *mode)?, BoundAddress::Unix(path.clone())),
+            ListenAddress::Systemd(name) => {
+                return inherited.claim(name).into_iter().map(|socket| Self::adopt(listener, socket)).collect();
+            }
         };
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, address })
+        Ok(vec![Self { socket, address, listener, inherited: false }])
+    }
+
+    fn adopt(listener: usize, socket: Socket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let local = socket.local_addr()?;
+        let address = match local.as_socket() {
+            Some(address) => BoundAddress::Tcp(address),
+            // An abstract one is written as systemd and `ss` do.
+            None => BoundAddress::Unix(local.as_pathname().map_or_else(
+                || {
+                    let name = local.as_abstract_namespace().unwrap_or_default();
+                    PathBuf::from(format!("@{}", name.escape_ascii()))
+                },
+                Path::to_owned,
+            )),
+        };
+        Ok(Self { socket, address, listener, inherited: true })
+    }
+
+    /// Whether other machines may reach it. Fails closed: an address that is not surely loopback counts as reachable.
+    pub(super) fn is_open(&self) -> bool {
+        self.address.tcp().is_some_and(|address| !address.ip().to_canonical().is_loopback())
+    }
+
+    pub(super) fn is_inherited(&self) -> bool {
+        self.inherited
     }
 
     pub(super) fn address(&self) -> &BoundAddress {
@@ -75,12 +114,12 @@ impl Listening {
     /// Hands every connection that comes in to `deal`, for ever. An error: the runtime cannot watch the socket.
     ///
     /// Dropping the future loses no connection: the kernel keeps what was not accepted.
-    pub(super) async fn accept(&self, listener: usize, deal: impl Fn(Arrival)) -> io::Result<()> {
+    pub(super) async fn accept(&self, deal: impl Fn(Arrival)) -> io::Result<()> {
         let acceptor = self.acceptor()?;
         let mut told: Option<Instant> = None;
         loop {
             match acceptor.accept().await {
-                Ok(stream) => deal(Arrival { listener, stream }),
+                Ok(stream) => deal(Arrival { listener: self.listener, stream }),
                 // The caller went away while it waited (accept(2)).
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
@@ -140,7 +179,9 @@ impl Acceptor {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        if let BoundAddress::Unix(path) = &self.address {
+        if let BoundAddress::Unix(path) = &self.address
+            && !self.inherited
+        {
             // It may be gone, or belong to a successor by now; either way nothing is left to do.
             let _ = fs::remove_file(path);
         }

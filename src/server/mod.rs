@@ -5,7 +5,9 @@ mod blueprint;
 mod connection;
 mod dealer;
 pub(crate) mod descriptors;
+mod inherited;
 mod listen;
+mod pulse;
 mod refusal;
 mod reload;
 mod snapshot;
@@ -27,8 +29,10 @@ use tokio::time::sleep;
 pub(crate) use self::alone::with_upstreams;
 use self::blueprint::Blueprint;
 use self::dealer::Dealer;
+pub use self::inherited::{InheritError, InheritedSockets};
 pub use self::listen::BoundAddress;
 use self::listen::Listening;
+pub(crate) use self::pulse::Pulses;
 pub use self::reload::Reloads;
 use self::reload::{Reloader, Requests};
 pub(crate) use self::snapshot::Snapshot;
@@ -52,6 +56,22 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+    /// There is no socket for a listener that is to have one of systemd's.
+    #[error(
+        "systemd has passed no socket for `listen.{listener}`: its unit's `FileDescriptorName=` has to be as in `{address}`"
+    )]
+    NotPassed {
+        /// The listener's name in the config.
+        listener: Box<str>,
+        /// The address in the config.
+        address: String,
+    },
+    /// There is a socket for which there is no listener: whoever connects to it would wait for ever.
+    #[error("no listener has the socket `{0}` that systemd has passed: `address = \"systemd:{0}\"` is missing")]
+    NotTaken(Box<str>),
+    /// Whoever reaches it would spend the credentials.
+    #[error("other machines may reach `listen.{0}`, and nobody is asked who they are")]
+    Open(Box<str>),
     /// What `tls` says of an upstream cannot be used.
     #[error("the TLS of `upstream.{upstream}` cannot be set up")]
     Tls {
@@ -77,6 +97,7 @@ pub struct Server {
     workers: NonZeroUsize,
     listeners: Vec<Listening>,
     reloads: (Reloads, Requests),
+    pulses: Pulses,
     /// As they are while every file can still be read.
     system_files: SystemFiles,
 }
@@ -96,23 +117,41 @@ impl Server {
     /// # Errors
     /// An address cannot be had, or a client certificate cannot be used.
     pub fn bind(config: Config) -> Result<Self, ServeError> {
+        Self::bind_with(config, InheritedSockets::default())
+    }
+
+    /// As [`bind`](Self::bind), where the service manager may have opened sockets already.
+    ///
+    /// # Errors
+    /// An address cannot be had, or a client certificate cannot be used; or it and the config do not mean the same sockets.
+    pub fn bind_with(mut config: Config, mut inherited: InheritedSockets) -> Result<Self, ServeError> {
+        let mut listeners = Vec::with_capacity(config.listeners.len());
+        for (index, listener) in config.listeners.iter_mut().enumerate() {
+            let (name, address) = (listener.name.clone(), listener.address.to_string());
+            match Listening::bind(index, &listener.address, &mut inherited) {
+                Ok(bound) if bound.is_empty() => return Err(ServeError::NotPassed { listener: name, address }),
+                Ok(bound) => {
+                    listener.open = bound.iter().any(Listening::is_open);
+                    listeners.extend(bound);
+                }
+                Err(source) => return Err(ServeError::Bind { listener: name, address, source }),
+            }
+        }
+        if let Some(name) = inherited.unclaimed() {
+            return Err(ServeError::NotTaken(name.into()));
+        }
+        if let Some(open) = config.open_to_anyone() {
+            return Err(ServeError::Open(open.name.clone()));
+        }
         let blueprint = Blueprint::new(config, None)?;
         let config = &blueprint.config;
-        let mut listeners = Vec::with_capacity(config.listeners.len());
-        for listener in &config.listeners {
-            let bound = Listening::bind(&listener.address).map_err(|source| ServeError::Bind {
-                listener: listener.name.clone(),
-                address: listener.address.to_string(),
-                source,
-            })?;
-            listeners.push(bound);
-        }
         let system_files = SystemFiles::read(&config.server.lookup);
         // `available_parallelism` counts affinity and the cgroup's quota, which may be out of reach later.
         let usable = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let workers = config.server.workers.unwrap_or_else(usable);
+        let pulses = Pulses::of(workers.get());
         let reloads = reload::requests();
-        Ok(Self { blueprint: Arc::new(blueprint), workers, listeners, reloads, system_files })
+        Ok(Self { blueprint: Arc::new(blueprint), workers, listeners, reloads, pulses, system_files })
     }
 
     /// Finds out what [`bind`](Self::bind) would, without taking an address.
@@ -126,6 +165,17 @@ impl Server {
     /// Where it is bound, in the order of the config.
     pub fn addresses(&self) -> Vec<BoundAddress> {
         self.listeners.iter().map(|listening| listening.address().clone()).collect()
+    }
+
+    /// The addresses that it has bound itself, and gives up when it ends.
+    pub(crate) fn own_addresses(&self) -> Vec<BoundAddress> {
+        let own = self.listeners.iter().filter(|listening| !listening.is_inherited());
+        own.map(|listening| listening.address().clone()).collect()
+    }
+
+    /// Whether the workers are at work.
+    pub(crate) fn pulses(&self) -> Pulses {
+        self.pulses.clone()
     }
 
     /// A way to have config and secrets read again at once.
@@ -142,10 +192,18 @@ impl Server {
     /// # Errors
     /// A worker could not be started.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Drained, ServeError> {
+        let pulses = self.pulses();
+        tokio::select! {
+            drained = self.serve_watched(stop) => drained,
+            never = pulses.watch() => match never {},
+        }
+    }
+
+    async fn serve_watched(self, stop: impl Future<Output = ()>) -> Result<Drained, ServeError> {
         let (resolver, lookups) = resolve::resolver(self.blueprint.config.server.lookup.clone(), self.system_files);
         let own = OwnListeners::new(self.listeners.iter().filter_map(|listening| listening.address().tcp()));
         let network = Network { resolver, own };
-        let dealer = Dealer::start(self.workers, &self.blueprint, &network)?;
+        let dealer = Dealer::start(self.workers, &self.blueprint, &network, &self.pulses)?;
         let state = State::new(self.blueprint);
         let (reloads, requests) = self.reloads;
         start_reloader(
@@ -159,12 +217,8 @@ impl Server {
         drop(network);
         let lookups = spawn_lookups(lookups);
         {
-            let mut accepting: FuturesUnordered<_> = self
-                .listeners
-                .iter()
-                .enumerate()
-                .map(|(index, listening)| listening.accept(index, |arrival| dealer.deal(arrival)))
-                .collect();
+            let mut accepting: FuturesUnordered<_> =
+                self.listeners.iter().map(|listening| listening.accept(|arrival| dealer.deal(arrival))).collect();
             tokio::select! {
                 () = leave(stop, &dealer, &state) => {}
                 Some(outcome) = accepting.next() => outcome.map_err(ServeError::Worker)?,

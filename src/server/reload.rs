@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::ServeError;
 use super::blueprint::Blueprint;
 use super::dealer::Announcer;
 use super::state::State;
@@ -183,6 +184,11 @@ fn follow(mut config: Config, current: &Blueprint) -> Result<Blueprint, String> 
     config.listeners.sort_by_key(order);
     if let Some(key) = fixed_at_start(bound, &config) {
         return Err(format!("`{key}` has changed, which needs a restart"));
+    }
+    // They are in one order now, and the same.
+    config.listeners.iter_mut().zip(&bound.listeners).for_each(|(listener, bound)| listener.open = bound.open);
+    if let Some(open) = config.open_to_anyone() {
+        return Err(ServeError::Open(open.name.clone()).to_string());
     }
     for upstream in config.upstreams.iter().filter(|upstream| upstream.credential.is_none()) {
         let had_one = |known: &&crate::config::Upstream| known.name == upstream.name && known.credential.is_some();

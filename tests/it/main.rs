@@ -36,6 +36,7 @@ mod references;
 mod reload;
 mod streaming;
 mod support;
+mod systemd;
 mod tls;
 mod upstream;
 mod vendors;

@@ -146,3 +146,66 @@ fn a_pipe_is_no_secret_file_and_nothing_waits_for_it() {
     let said = String::from_utf8(checked.unwrap().stderr).unwrap();
     assert!(said.contains("`file:pipe` is not a regular file"), "{said}");
 }
+
+/// The credential of the request that the origin has just had.
+fn sent(sidekey: &Sidekey, origin: &Origin) -> String {
+    sidekey.ask(get("/api/x")).assert_passed_on(200);
+    origin.requests().last().unwrap().fields.get("authorization").unwrap().to_owned()
+}
+
+fn often(config: &str) -> String {
+    format!("[reload]\ninterval = \"20ms\"\n{config}")
+}
+
+#[test]
+fn a_hardened_process_has_its_commands_run_again_when_their_time_is_over() {
+    let origin = Origin::ok();
+    let folder = tempfile::tempdir().unwrap();
+    program(folder.path(), "cat \"$(dirname \"$0\")/value\" || exit 9");
+    let value = folder.path().join("value");
+    fs::write(&value, "first-k3y\n").unwrap();
+    let config = often(&upstream(&origin, "{ command = [\"./program\"], ttl = \"100ms\" }"));
+    let sidekey = start(folder, &config);
+    assert!(sidekey.log().contains("\"seccomp\":\"holds\""));
+    assert_eq!(sent(&sidekey, &origin), "Bearer first-k3y");
+    fs::write(&value, "second-k3y\n").unwrap();
+    until_true("the second", || sent(&sidekey, &origin) == "Bearer second-k3y");
+    // What it printed last counts until it prints something again.
+    fs::remove_file(&value).unwrap();
+    until_true("the failure", || sidekey.log().contains("`command:[\\\"./program\\\", …]` ended with exit status 9"));
+    assert_eq!(sent(&sidekey, &origin), "Bearer second-k3y");
+    assert!(!sidekey.log().contains("k3y"));
+}
+
+#[test]
+fn a_command_is_not_run_at_every_reading_but_at_once_by_sighup() {
+    let origin = Origin::ok();
+    let folder = tempfile::tempdir().unwrap();
+    program(folder.path(), &format!("echo {SECRET}"));
+    fs::write(folder.path().join("other"), "a-first\n").unwrap();
+    let other = "[upstream.other]\nurl = \"https://other.test\"\nauth.bearer = { token = \"file:other\" }\n";
+    let config = often(&format!("{}{other}", upstream(&origin, "'command:[\"./program\"]'")));
+    let sidekey = start(folder, &config);
+    // A change that is found shows that everything has been read again.
+    for round in 1..=3 {
+        fs::write(sidekey.folder().join("other"), format!("another-{round}\n")).unwrap();
+        until_true("a reading", || sidekey.log().matches("\"rotated\":\"other\"").count() == round);
+    }
+    assert_eq!(runs(&sidekey.folder()), 1);
+    sidekey.signal("HUP");
+    until_true("another run", || runs(&sidekey.folder()) == 2);
+}
+
+#[test]
+fn a_command_that_a_changed_config_adds_needs_a_restart() {
+    let origin = Origin::ok();
+    let folder = tempfile::tempdir().unwrap();
+    program(folder.path(), &format!("echo {SECRET}"));
+    let sidekey = start(folder, &often(&upstream(&origin, "'command:[\"./program\"]'")));
+    let file = sidekey.folder().join("sidekey.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("[\"./program\"]", "[\"./program\", \"more\"]")).unwrap();
+    until_true("the refusal", || sidekey.log().contains("a further command needs a restart"));
+    assert_eq!(sent(&sidekey, &origin), format!("Bearer {SECRET}"));
+    assert_eq!(runs(&sidekey.folder()), 1);
+}

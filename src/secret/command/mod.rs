@@ -91,7 +91,6 @@ pub(super) fn read(invocation: &Invocation, folder: &Path) -> Result<Zeroizing<V
 }
 
 /// Forgets what programs have printed: the next reading runs each of them.
-#[cfg_attr(not(test), expect(dead_code, reason = "the reload that SIGHUP asks for will run commands again"))]
 pub(crate) fn run_again() {
     COMMANDS.lock().unwrap_or_else(PoisonError::into_inner).known.values_mut().for_each(|known| known.last = None);
 }

@@ -67,14 +67,18 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn start(mut command: Command, canaries: Canaries) -> Self {
+    pub(super) fn start(command: Command, canaries: Canaries) -> Self {
+        Self::start_with_input(command, canaries, Stdio::null())
+    }
+
+    pub(super) fn start_with_input(mut command: Command, canaries: Canaries, input: Stdio) -> Self {
         let room = tempfile::tempdir().unwrap();
         // Whatever user it runs as.
         std::fs::set_permissions(room.path(), PermissionsExt::from_mode(0o777)).unwrap();
         command.current_dir(room.path()).env("TMPDIR", room.path()).env_remove("SIDEKEY_CONFIG");
         // One that no config refers to, and nothing has a reason to read.
         command.env("SIDEKEY_TEST_UNREFERENCED", LITERAL).envs(canaries.variables());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (stdout, stderr) = (Arc::default(), Arc::default());
         let readers = vec![

@@ -3,7 +3,7 @@
 use std::fs::read_to_string;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use serde_json::Value;
@@ -41,6 +41,17 @@ impl Sidekey {
         log_format: &str,
         adjust: impl FnOnce(&mut Command),
     ) -> Self {
+        Self::start_with_input(folder, config, log_format, Stdio::null(), adjust)
+    }
+
+    /// As [`start_with`](Self::start_with), with `input` as standard input.
+    pub(crate) fn start_with_input(
+        folder: TempDir,
+        config: &str,
+        log_format: &str,
+        input: Stdio,
+        adjust: impl FnOnce(&mut Command),
+    ) -> Self {
         let mut text = config.to_owned();
         if !text.contains("[server]") {
             text.insert_str(0, "[server]\nworkers = 1\ndrain = \"2s\"\n\n");
@@ -59,7 +70,7 @@ impl Sidekey {
         }
         command.arg("--config").arg(&file);
         adjust(&mut command);
-        let mut process = Process::start(command, canaries);
+        let mut process = Process::start_with_input(command, canaries, input);
         let addresses = until("listening", || {
             assert!(!process.has_ended(), "sidekey did not start: {}", process.wait().stderr);
             let addresses = if is_quiet(&text) { bound(&text) } else { listening(&process.stderr()) };
