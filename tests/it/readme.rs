@@ -73,6 +73,12 @@ fn every_config_in_the_documents_is_accepted() {
 }
 
 #[test]
+fn the_config_for_systemd_is_accepted() {
+    let checked = Surroundings::of(&read("deploy/systemd/sidekey.toml")).check();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
+#[test]
 fn a_config_that_is_wrong_would_be_noticed() {
     let checked = Surroundings::of("[upstream.x]\npreset = \"imagga\"\nauth.bearer = { token = \"env:T\" }\n").check();
     assert_eq!(checked.status.code(), Some(78));

@@ -1,8 +1,9 @@
-//! Under systemd: what it is told, and the sockets that it passes.
+//! Under systemd: what it is told, the sockets that it passes, and the units in `deploy/systemd`.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -217,4 +218,40 @@ fn sockets_and_listeners_that_do_not_match_stop_the_start() {
         let said = String::from_utf8(ended.stderr).unwrap();
         assert!(ended.status.code() == Some(1) && said.contains(told), "{told}: {said}");
     }
+}
+
+fn unit(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/systemd").join(name)).unwrap()
+}
+
+#[test]
+fn the_units_have_what_the_config_beside_them_names() {
+    let (service, socket, config) = (unit("sidekey.service"), unit("sidekey.socket"), unit("sidekey.toml"));
+    let named = |prefix: &str| {
+        let parts = config.split('"').filter_map(|part| part.strip_prefix(prefix).map(str::to_owned));
+        parts.collect::<Vec<_>>()
+    };
+    let credentials = named("credential:");
+    assert!(credentials.len() >= 3);
+    for name in &credentials {
+        assert!(service.contains(&format!("\nLoadCredential={name}:/etc/sidekey/credentials/{name}\n")), "{name}");
+    }
+    assert_eq!(service.matches("\nLoadCredential=").count(), credentials.len());
+    assert_eq!(named("systemd:"), ["local"]);
+    assert!(socket.contains("\nFileDescriptorName=local\n"));
+}
+
+#[test]
+#[ignore = "needs systemd-analyze"]
+fn the_service_scores_under_two() {
+    let analyzed = Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--no-pager", "deploy/systemd/sidekey.service"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(analyzed.stdout).unwrap();
+    let score =
+        told.lines().find_map(|line| line.split_once("Overall exposure level for")?.1.split_once(": ")).unwrap().1;
+    let score: f32 = score.split(' ').next().unwrap().parse().unwrap();
+    assert!(score < 2.0, "{told}");
 }
