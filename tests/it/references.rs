@@ -158,23 +158,31 @@ fn often(config: &str) -> String {
 }
 
 #[test]
-fn a_hardened_process_has_its_commands_run_again_when_their_time_is_over() {
-    let origin = Origin::ok();
-    let folder = tempfile::tempdir().unwrap();
-    program(folder.path(), "cat \"$(dirname \"$0\")/value\" || exit 9");
-    let value = folder.path().join("value");
-    fs::write(&value, "first-k3y\n").unwrap();
-    let config = often(&upstream(&origin, "{ command = [\"./program\"], ttl = \"100ms\" }"));
-    let sidekey = start(folder, &config);
-    assert!(sidekey.log().contains("\"seccomp\":\"holds\""));
-    assert_eq!(sent(&sidekey, &origin), "Bearer first-k3y");
-    fs::write(&value, "second-k3y\n").unwrap();
-    until_true("the second", || sent(&sidekey, &origin) == "Bearer second-k3y");
-    // What it printed last counts until it prints something again.
-    fs::remove_file(&value).unwrap();
-    until_true("the failure", || sidekey.log().contains("`command:[\\\"./program\\\", …]` ended with exit status 9"));
-    assert_eq!(sent(&sidekey, &origin), "Bearer second-k3y");
-    assert!(!sidekey.log().contains("k3y"));
+fn a_process_hardened_or_not_has_its_commands_run_again_when_their_time_is_over() {
+    for (more, hardened) in [(&[][..], true), (&["--no-hardening"], false)] {
+        let origin = Origin::ok();
+        let folder = tempfile::tempdir().unwrap();
+        program(folder.path(), "cat \"$(dirname \"$0\")/value\" || exit 9");
+        let value = folder.path().join("value");
+        fs::write(&value, "first-k3y\n").unwrap();
+        let config = often(&upstream(&origin, "{ command = [\"./program\"], ttl = \"100ms\" }"));
+        let sidekey = Sidekey::start_with(folder, &config, "json", |command| {
+            command.args(more);
+        });
+        assert_eq!(sidekey.log().contains("\"seccomp\":\"holds\""), hardened);
+        // Of one that is not hardened, a command may be a child just now.
+        assert!(!hardened || children(&sidekey).len() == 1);
+        assert_eq!(sent(&sidekey, &origin), "Bearer first-k3y");
+        fs::write(&value, "second-k3y\n").unwrap();
+        until_true("the second", || sent(&sidekey, &origin) == "Bearer second-k3y");
+        // What it printed last counts until it prints something again.
+        fs::remove_file(&value).unwrap();
+        until_true("the failure", || {
+            sidekey.log().contains("`command:[\\\"./program\\\", …]` ended with exit status 9")
+        });
+        assert_eq!(sent(&sidekey, &origin), "Bearer second-k3y");
+        assert!(!sidekey.log().contains("k3y"));
+    }
 }
 
 #[test]

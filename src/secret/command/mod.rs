@@ -7,6 +7,7 @@ mod child;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -82,17 +83,22 @@ pub(crate) enum CommandError {
 
 /// The commands of this process.
 static COMMANDS: Mutex<Commands> = Mutex::new(Commands::new());
+/// Whether what they have printed is to be forgotten. Who says so cannot wait for one that is being run.
+static FORGET: AtomicBool = AtomicBool::new(false);
 
 /// What `invocation` prints, or printed less than its time to live ago.
 pub(super) fn read(invocation: &Invocation, folder: &Path) -> Result<Zeroizing<Vec<u8>>, CommandError> {
     let line = invocation.command_line(folder);
     let mut commands = COMMANDS.lock().unwrap_or_else(PoisonError::into_inner);
+    if FORGET.swap(false, Ordering::Relaxed) {
+        commands.known.values_mut().for_each(|known| known.last = None);
+    }
     commands.read(&line, invocation.ttl, invocation.timeout, Instant::now())
 }
 
 /// Forgets what programs have printed: the next reading runs each of them.
 pub(crate) fn run_again() {
-    COMMANDS.lock().unwrap_or_else(PoisonError::into_inner).known.values_mut().for_each(|known| known.last = None);
+    FORGET.store(true, Ordering::Relaxed);
 }
 
 /// From now on this process starts no program itself: those that it has started until now, and no others, are run by a
