@@ -7,8 +7,8 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::hardening::{ClosedMemory, Hardening, Places};
-use crate::server::descriptors;
 use crate::secret::command;
+use crate::server::descriptors;
 use crate::service_manager::ServiceManager;
 use crate::telemetry::{self, LogFormat};
 use crate::{Config, Drained, InheritError, InheritedSockets, Reloads, ServeError, Server};
