@@ -76,7 +76,7 @@ impl Callers {
         offer::authorization(headers, &PROXY_AUTHORIZATION, |token| presented.add(token));
         match meant {
             Some(upstream) => {
-                if let Some(credential) = upstream.credential() {
+                for credential in upstream.credentials().each() {
                     credential.offered(headers, |token| presented.add(token));
                 }
             }

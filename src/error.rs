@@ -5,9 +5,10 @@ mod problem;
 
 use std::error::Error;
 use std::fmt::Write;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE, RETRY_AFTER};
 use http::{Response, StatusCode};
 
 use crate::browser::BrowserError;
@@ -18,7 +19,7 @@ use crate::max_forwards::MaxForwardsError;
 use crate::policy::PolicyError;
 use crate::route::RouteError;
 use crate::scrub::ScrubError;
-use crate::upstream::SendError;
+use crate::upstream::{LeftAlone, SendError};
 use crate::wire::Malformed;
 
 /// Everything that can keep a request from an upstream's answer, one variant a stage.
@@ -72,10 +73,31 @@ impl ProxyError {
                 headers.append(PROXY_AUTHENTICATE, HeaderValue::from_static(challenge));
             }
         }
+        if let Some(wait) = self.retry_after() {
+            // Whole seconds (RFC 9110 10.2.3): rather one too many than one too few.
+            headers.insert(RETRY_AFTER, (wait.as_millis().div_ceil(1000) as u64).max(1).into());
+        }
         if problem.status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, HeaderValue::from_static(METHODS));
         }
         response
+    }
+
+    /// When it may be worth asking again.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Send(SendError::LeftAlone(LeftAlone(wait))) => Some(*wait),
+            Self::Send(_)
+            | Self::Malformed(_)
+            | Self::HeaderTimeout
+            | Self::Browser(_)
+            | Self::Route(_)
+            | Self::Caller(_)
+            | Self::MaxForwards(_)
+            | Self::Policy(_)
+            | Self::Authorize(_)
+            | Self::Scrub(_) => None,
+        }
     }
 
     /// The error and all its causes, for the log.

@@ -71,6 +71,7 @@ async fn forward(
     }
     let grant = policy::decide(&caller, target, &request)?;
     record.would_refuse(grant.reported());
+    upstream::check(&grant.target().upstream)?;
     let mut outgoing = headers::prepare(request, &grant, &caller);
     record.leaves(&mut outgoing);
     let authorized = credential::authorize(grant, outgoing).await?;

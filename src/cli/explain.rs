@@ -216,8 +216,8 @@ fn say_headers(
         }
     }
     lines.say("host", upstream.origin().host_header().to_str().unwrap_or_default())?;
-    let credential = match upstream.credential() {
-        Some(credential) => format!("{}, put on last", credential.scheme()),
+    let credential = match upstream.credentials().schemes() {
+        Some(schemes) => format!("{schemes}, put on last"),
         None => "none that can be used: the answer would be 503".to_owned(),
     };
     lines.say("credential", &credential)

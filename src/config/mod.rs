@@ -1,6 +1,7 @@
 //! The config, parsed and right: a [`Config`] that exists can be served. [`mod@file`] reads it from TOML through the cursor
 //! of [`read`], [`preset`] knows the vendors, [`error`] says everything that is wrong, and never a value.
 
+mod attempts;
 mod browser;
 mod caller;
 pub(crate) mod error;
@@ -25,13 +26,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 
+pub(crate) use self::attempts::{Breaker, Failure, Retry};
 pub use self::error::{ConfigError, Position, Problem};
 use self::preset::Preset;
 use self::probe::Probe;
 use crate::caller::Token;
-use crate::credential::Credential;
+use crate::credential::Credentials;
 use crate::policy::Mode;
 use crate::policy::rules::Rules;
 use crate::secret::Fingerprint;
@@ -205,10 +207,20 @@ pub(crate) struct Upstream {
     pub(crate) hosts: Vec<Box<str>>,
     /// Whether its name may resolve to loopback and private addresses.
     pub(crate) allow_private: bool,
-    /// `None`: it is optional, and there is none that can be used.
-    pub(crate) credential: Option<Credential>,
-    /// Of what was read for the credential.
+    /// Without any: it is optional, and there is none that can be used.
+    pub(crate) credentials: Credentials,
+    /// Of what was read for the main credential.
     pub(crate) secrets: Fingerprint,
+    /// Of what was read for the one to fall back on.
+    pub(crate) fallback_secrets: Fingerprint,
+    /// The statuses with which the vendor says that a key is not good.
+    pub(crate) fallback_on: Box<[StatusCode]>,
+    pub(crate) retry: Option<Retry>,
+    /// What the vendor's preset says is never retried.
+    pub(crate) never_retried: Rules,
+    /// How many bytes of a body are kept as they pass, so that it can be sent again.
+    pub(crate) replay_buffer: usize,
+    pub(crate) breaker: Option<Breaker>,
     /// Header fields of the caller that never reach this vendor (the preset's list).
     pub(crate) strip: &'static [HeaderName],
     pub(crate) rules: Rules,
@@ -225,9 +237,9 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// The name of the scheme, for people.
-    pub(crate) fn scheme(&self) -> &'static str {
-        self.credential.as_ref().map_or("no credential", Credential::scheme)
+    /// The schemes, for people.
+    pub(crate) fn scheme(&self) -> String {
+        self.credentials.schemes().unwrap_or_else(|| "no credential".to_owned())
     }
 
     /// Whether a connection that was made for this upstream would have been made for `other` as well.

@@ -19,7 +19,7 @@ pub(crate) struct Preset {
     pub(crate) sensitive: &'static [Sensitive],
     /// A request that costs nothing, and succeeds if the credential is good.
     pub(crate) probe: Option<KnownProbe>,
-    /// What a 403 may say besides that the credential is bad.
+    /// What a 403 may say besides that the credential is bad, such as that a quota is used up.
     pub(crate) forbidden: Option<&'static str>,
 }
 
@@ -29,26 +29,30 @@ pub(crate) struct Sensitive {
     pub(crate) rule: &'static str,
     /// What the vendor does then.
     pub(crate) effect: &'static str,
+    /// Whether doing it twice costs or changes something twice, whatever its method: it is never retried.
+    pub(crate) only_once: bool,
 }
 
 /// An SDK of the vendor's sends the key in a field named `Bearer`.
 static IMAGINE_STRIP: [HeaderName; 1] = [HeaderName::from_static("bearer")];
 
 static IMAGGA_SENSITIVE: [Sensitive; 1] =
-    [Sensitive { rule: "GET,POST /v2/tags/**", effect: "counts towards the month's quota" }];
+    [Sensitive { rule: "GET,POST /v2/tags/**", effect: "counts towards the month's quota", only_once: false }];
 
-static RESCI_SENSITIVE: [Sensitive; 1] = [Sensitive { rule: "POST /v3/import_jobs", effect: "changes customer data" }];
+static RESCI_SENSITIVE: [Sensitive; 1] =
+    [Sensitive { rule: "POST /v3/import_jobs", effect: "changes customer data", only_once: true }];
 
-static IMAGIOR_SENSITIVE: [Sensitive; 1] = [Sensitive { rule: "POST /image/generate", effect: "takes a credit" }];
+static IMAGIOR_SENSITIVE: [Sensitive; 1] =
+    [Sensitive { rule: "POST /image/generate", effect: "takes a credit", only_once: true }];
 
 static IMAGINE_SENSITIVE: [Sensitive; 1] =
-    [Sensitive { rule: "POST /v2/image/**", effect: "is billed for each image" }];
+    [Sensitive { rule: "POST /v2/image/**", effect: "is billed for each image", only_once: true }];
 
 static HUB_SENSITIVE: [Sensitive; 4] = [
-    Sensitive { rule: "* /v1/iam/signature_keys/**", effect: "makes and replaces signature keys" },
-    Sensitive { rule: "POST /v1/messages", effect: "sends and bills a message" },
-    Sensitive { rule: "* /v1/lookups/**", effect: "is billed for each number" },
-    Sensitive { rule: "POST /v1/messaging/numbers/dedicated/**", effect: "buys a number" },
+    Sensitive { rule: "* /v1/iam/signature_keys/**", effect: "makes and replaces signature keys", only_once: true },
+    Sensitive { rule: "POST /v1/messages", effect: "sends and bills a message", only_once: true },
+    Sensitive { rule: "* /v1/lookups/**", effect: "is billed for each number", only_once: true },
+    Sensitive { rule: "POST /v1/messaging/numbers/dedicated/**", effect: "buys a number", only_once: true },
 ];
 
 static PRESETS: [Preset; 5] = [
@@ -128,6 +132,12 @@ impl Preset {
         };
         self.sensitive.iter().find(is_this).map(|sensitive| sensitive.effect)
     }
+
+    /// Rules of which `deny` has what is never retried.
+    pub(crate) fn never_retried(&self) -> Rules {
+        let once = self.sensitive.iter().filter(|sensitive| sensitive.only_once);
+        Rules { allow: None, deny: once.filter_map(|sensitive| Rule::parse(sensitive.rule).ok()).collect() }
+    }
 }
 
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
@@ -172,6 +182,21 @@ mod tests {
             assert_eq!(preset.effect(&probe.method, probe.path.path()), None, "{}", preset.name);
             assert!(docs.contains(&format!("| probe | `{}`", known.request)), "{}", preset.name);
         }
+    }
+
+    #[test]
+    fn what_costs_or_changes_something_is_never_retried() {
+        let never = |preset, method: Method, path| {
+            let path = crate::policy::PlainPath::read(path).unwrap();
+            matches!(find(preset).unwrap().never_retried().judge(&method, &path), super::Verdict::DeniedBy(_))
+        };
+        assert!(never("imagior", Method::POST, "/image/generate"));
+        assert!(never("imagior", Method::POST, "/image/Generate/"));
+        assert!(never("resci", Method::POST, "/v3/import_jobs"));
+        assert!(never("messagemedia", Method::POST, "/v1/messages"));
+        assert!(never("messagemedia", Method::GET, "/v1/lookups/phone/1"));
+        assert!(!never("imagior", Method::GET, "/user/account"));
+        assert!(!never("imagga", Method::GET, "/v2/tags"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The config as a whole: what is right, everything that is wrong, and that no message holds a value.
 
+mod attempts;
 mod names;
 mod reach;
 mod secrets;
@@ -13,6 +14,7 @@ use rcgen::CertifiedKey;
 
 use super::file::parse_with;
 use super::{Config, ConfigError, ListenAddress, Scrub};
+use crate::credential::Which;
 use crate::policy::Mode;
 use crate::secret::source::Source;
 
@@ -92,7 +94,7 @@ fn the_example_shows_every_option_with_its_default() {
         ("file:/run/secrets/shop-token", b"0123456789abcdef\n"),
     ];
     let variables = ["IMAGGA_API_KEY", "RESCI_API_KEY", "IMAGIOR_TOKEN", "IMAGINE_TOKEN", "HUB_KEY", "HUB_SECRET"];
-    let variables = variables.iter().chain(&["HUB_BASIC_KEY", "HUB_BASIC_SECRET", "BILLING_KEY"]);
+    let variables = variables.iter().chain(&["HUB_BASIC_KEY", "HUB_BASIC_SECRET", "BILLING_KEY", "BILLING_OLD_KEY"]);
     let variables: Vec<String> = variables.map(|name| format!("env:{name}")).collect();
     given.extend(variables.iter().map(|name| (name.as_str(), &b"value"[..])));
     let example = parse(&text, &given).unwrap_or_else(|error| panic!("{error}"));
@@ -110,7 +112,7 @@ fn the_example_shows_every_option_with_its_default() {
     assert_eq!(names, ["imagga", "resci", "imagior", "imagine", "hub", "hub-basic", "billing"]);
     assert_eq!(example.listeners[1].upstream, Some(0));
     let schemes: Vec<&str> =
-        example.upstreams.iter().map(|upstream| upstream.credential.as_ref().unwrap().scheme()).collect();
+        example.upstreams.iter().map(|upstream| upstream.credentials.at(Which::Main).unwrap().scheme()).collect();
     assert_eq!(schemes, ["basic", "api-key", "bearer", "bearer", "hmac", "basic", "api-key"]);
     assert_eq!(example.upstreams[3].strip, ["bearer"]);
     assert_eq!(example.upstreams[4].origin.to_string(), "https://eu.app.api.sinch.com");
@@ -119,9 +121,13 @@ fn the_example_shows_every_option_with_its_default() {
     let (billing, plain) = (&example.upstreams[6], &default.upstreams[0]);
     assert_eq!(format!("{:?}", billing.timeouts), format!("{:?}", plain.timeouts));
     assert_eq!(format!("{:?}", billing.pool), format!("{:?}", plain.pool));
+    assert_eq!((&billing.fallback_on, billing.replay_buffer), (&plain.fallback_on, plain.replay_buffer));
+    assert!(plain.retry.is_none() && plain.breaker.is_none() && !plain.credentials.are_two());
+    let defaults = accept(&format!("{GOOD}retry = {{}}\nbreaker = {{}}\n"));
+    assert_eq!((&billing.retry, &billing.breaker), (&defaults.upstreams[0].retry, &defaults.upstreams[0].breaker));
     assert_eq!(billing.tls.extra_roots.len(), 1);
     assert!(billing.tls.server_name.is_some() && billing.tls.client.is_some());
-    assert_eq!(example.upstreams[4].credential.as_ref().unwrap().signs_body(), Some(10 << 20));
+    assert_eq!(example.upstreams[4].credentials.sign_body(), Some(10 << 20));
     assert_eq!((billing.mode, plain.mode), (Mode::Enforce, Mode::Enforce));
     assert!(billing.rules.are_in_force() && !plain.rules.are_in_force());
     let callers: Vec<_> =

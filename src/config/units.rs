@@ -1,4 +1,4 @@
-//! Durations and sizes, as they are written: `25s`, `10MiB`. Never a bare number, whose unit one would have to know.
+//! Durations, sizes and percentages, as they are written: `25s`, `10MiB`, `20%`. Never a bare number, whose unit one would have to know.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 pub(crate) const DURATION: &str = "a duration such as `250ms`, `25s`, `5m` or `1h`";
+pub(crate) const PERCENTAGE: &str = "a percentage from `1%` to `100%`";
 pub(crate) const SIZE: &str = "a size such as `512B`, `64KiB`, `10MiB` or `1GiB`";
 
 pub(crate) const FRACTION: &str = "a number from 0 to 1, or a fraction such as `\"1/100\"`";
@@ -45,6 +46,13 @@ pub(crate) fn size(text: &str) -> Option<u64> {
     number.checked_mul(factor)
 }
 
+/// A whole number from 1 to 100 with `%`. `None`: it is not.
+pub(crate) fn percentage(text: &str) -> Option<u32> {
+    let (number, unit) = split(text)?;
+    let number = u32::try_from(number).ok().filter(|number| (1..=100).contains(number))?;
+    (unit == "%").then_some(number)
+}
+
 fn split(text: &str) -> Option<(u64, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
@@ -55,7 +63,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
 mod tests {
     use std::time::Duration;
 
-    use super::{duration, fraction, size};
+    use super::{duration, fraction, percentage, size};
 
     #[test]
     fn a_duration_is_a_whole_number_and_a_unit() {
@@ -92,6 +100,16 @@ mod tests {
         for text in ["", "1.1", "-0.1", "2", "2/1", "0/0", "1/0", "-1/2", "1/", "/2", "1/2/3", "nan", "inf", "1%", "x"]
         {
             assert_eq!(fraction(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_percentage_is_a_whole_number_of_a_hundred() {
+        for (text, percent) in [("1%", 1), ("20%", 20), ("100%", 100)] {
+            assert_eq!(percentage(text), Some(percent), "{text}");
+        }
+        for text in ["", "%", "20", "0%", "101%", "20 %", "0.2%", "-1%", "4294967316%"] {
+            assert_eq!(percentage(text), None, "{text}");
         }
     }
 

@@ -6,8 +6,8 @@ use super::error::{Fault, list};
 use super::names::{self, HostName};
 use super::preset::{self, Preset};
 use super::read::{At, Place, Table};
-use super::{Pool, Scrub, Timeouts, Upstream, probe, rules, tls};
-use crate::credential::{self, Credential};
+use super::{Pool, Scrub, Timeouts, Upstream, attempts, probe, rules, tls};
+use crate::credential::{self, Credential, Credentials};
 use crate::policy::Mode;
 use crate::upstream::address::Class;
 use crate::upstream::{Host, Origin};
@@ -61,11 +61,19 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
     let allow_private = table.boolean("allow_private").is_some_and(|allow| allow.value);
     let optional = table.boolean("optional").is_some_and(|optional| optional.value);
     let reader = table.reader();
-    let (credential, secrets) = reader.fingerprint_of(|| match optional {
-        true => reader.tolerate_secrets(|| read_credential(table, preset)),
-        false => read_credential(table, preset),
-    });
-    if credential.as_ref().is_some_and(|credential| credential.forms().leaves_out()) {
+    if !table.has("auth") {
+        refuse_missing_auth(table, preset);
+    }
+    let mut read_secret = |key| {
+        reader.fingerprint_of(|| match optional {
+            true => reader.tolerate_secrets(|| read_credential(table, key, preset)),
+            false => read_credential(table, key, preset),
+        })
+    };
+    let (main, secrets) = read_secret("auth");
+    let (fallback, fallback_secrets) = read_secret("fallback");
+    let credentials = Credentials::new(main, fallback);
+    if credentials.forms().leaves_out() {
         table.warn("a secret of fewer than 6 bytes is not looked for in answers by itself");
     }
     let scrub = table.one_of("scrub", &SCRUB).unwrap_or_default();
@@ -74,6 +82,11 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
     let rules = rules::read(table);
     let mode = table.one_of("mode", &[("enforce", Mode::Enforce), ("report", Mode::Report)]).unwrap_or(Mode::Enforce);
     let probe = probe::read(table, preset);
+    let has_fallback = table.has("fallback");
+    let fallback_on = attempts::read_fallback_on(table, preset, has_fallback);
+    let retry = attempts::read_retry(table);
+    let replay_buffer = attempts::read_replay_buffer(table);
+    let breaker = attempts::read_breaker(table);
     let timeouts = table.section("timeouts", read_timeouts);
     let pool = table.section("pool", read_pool);
     let origin = origin?;
@@ -86,8 +99,14 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
         origin,
         hosts: hosts.iter().map(|host| host.value.clone()).collect(),
         allow_private,
-        credential,
+        credentials,
         secrets,
+        fallback_secrets,
+        fallback_on,
+        retry,
+        never_retried: preset.map(Preset::never_retried).unwrap_or_default(),
+        replay_buffer,
+        breaker,
         strip: preset.map_or(&[], |preset| preset.strip),
         rules,
         probe,
@@ -127,16 +146,15 @@ fn read_origin(table: &mut Table<'_>, preset: Option<&'static Preset>) -> Option
     if table.has("url") { url } else { Origin::parse(preset?.origin).ok() }
 }
 
-/// `auth.SCHEME`: exactly one, and one that the vendor knows.
-fn read_credential(table: &mut Table<'_>, preset: Option<&'static Preset>) -> Option<Credential> {
-    if !table.has("auth") {
-        table.refuse_missing(
-            "auth",
-            &format!("one scheme, as `auth.SCHEME = {{ … }}`; the schemes are {}", schemes(preset)),
-        );
-    }
+fn refuse_missing_auth(table: &Table<'_>, preset: Option<&'static Preset>) {
+    let expected = format!("one scheme, as `auth.SCHEME = {{ … }}`; the schemes are {}", schemes(preset));
+    table.refuse_missing("auth", &expected);
+}
+
+/// `auth.SCHEME`, or `fallback.SCHEME`: exactly one, and one that the vendor knows.
+fn read_credential(table: &mut Table<'_>, key: &'static str, preset: Option<&'static Preset>) -> Option<Credential> {
     let mut first = None;
-    let mut credentials = table.optional_section("auth", |auth| {
+    let mut credentials = table.optional_section(key, |auth| {
         if auth.is_empty() {
             auth.refuse_absence(Fault::new(format!("expected one scheme of {}", schemes(preset))));
         }

@@ -4,15 +4,15 @@ use std::mem;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{CONTENT_LENGTH, EXPECT, TRAILER, TRANSFER_ENCODING};
-use http::{Method, Request, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, TRAILER, TRANSFER_ENCODING};
+use http::{Request, StatusCode, request};
 
-use super::PlaceError;
+use super::{Credential, PlaceError, Which};
 use crate::headers::Outgoing;
 use crate::policy::Grant;
 use crate::route::{Spoken, Target};
 use crate::scrub::{Forms, Scrubber};
-use crate::upstream::{CollectError, Exchange, RequestBody, Upstream};
+use crate::upstream::{Choice, CollectError, Exchange, RequestBody, Upstream, retry};
 
 /// A request with its credential on, which is all that can be sent. Only its credential can be renewed.
 ///
@@ -42,6 +42,8 @@ use crate::upstream::{CollectError, Exchange, RequestBody, Upstream};
 pub struct Authorized {
     target: Target,
     outgoing: Box<Outgoing>,
+    /// The credential that is on it.
+    choice: Choice,
     /// What of the credential is in this request alone, as often as it was placed: an earlier one may have been seen, too.
     fresh: Forms,
 }
@@ -71,19 +73,37 @@ impl Authorized {
     /// Whether it may be sent again after it may have been acted on: its method is idempotent (RFC 9110 9.2.2), and its
     /// body can be repeated.
     pub(crate) fn can_be_repeated(&self) -> bool {
-        self.is_idempotent() && !matches!(self.outgoing.body, RequestBody::Streamed(_) | RequestBody::Gone)
+        self.can_be_replayed() && retry::is_idempotent(&self.outgoing.head.method)
     }
 
-    /// Whether doing it twice is doing it once.
-    fn is_idempotent(&self) -> bool {
-        let method = &self.outgoing.head.method;
-        matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+    /// Whether all of it can be sent again, if it may be.
+    pub(crate) fn can_be_replayed(&self) -> bool {
+        self.outgoing.body.can_be_repeated()
+    }
+
+    /// Whether all of it can be sent: again, or because nothing of it has been.
+    pub(crate) fn is_here(&self) -> bool {
+        self.can_be_replayed() || matches!(self.outgoing.body, RequestBody::Streamed(_))
+    }
+
+    pub(crate) fn head(&self) -> &request::Parts {
+        &self.outgoing.head
+    }
+
+    /// The credential that is on it.
+    pub(crate) fn which(&self) -> Which {
+        self.choice.which
+    }
+
+    /// Whether it finds out if that one is good again.
+    pub(crate) fn is_trial(&self) -> bool {
+        self.choice.is_trial
     }
 
     /// Takes the request out, to be sent for the first time; what can be repeated keeps a copy if `keep`.
     pub(crate) fn take(&mut self, keep: bool) -> Request<RequestBody> {
         let Outgoing { head, body, .. } = &mut *self.outgoing;
-        let (head, body) = if keep {
+        let (head, body) = if keep && body.can_be_repeated() {
             (head.clone(), body.repeat())
         } else {
             let (empty, ()) = Request::new(()).into_parts();
@@ -105,10 +125,24 @@ impl Authorized {
         (self.outgoing.head, self.outgoing.body) = request.into_parts();
     }
 
+    /// Makes it ready for a further attempt, with this credential.
+    pub(crate) fn begin_again(&mut self, which: Which) -> Result<(), PlaceError> {
+        self.outgoing.exchange.phases().retry();
+        if which != self.choice.which {
+            let before = self.target.upstream.credentials().at(self.choice.which);
+            for name in before.map_or(&[][..], Credential::owned_headers) {
+                self.outgoing.head.headers.remove(name);
+            }
+            self.outgoing.head.headers.remove(AUTHORIZATION);
+            self.choice = Choice { which, is_trial: false };
+        }
+        self.renew()
+    }
+
     /// Places the credential afresh: what dates a request must not be older than the request.
     pub(crate) fn renew(&mut self) -> Result<(), PlaceError> {
         let Outgoing { head, body, .. } = &mut *self.outgoing;
-        let credential = self.target.upstream.credential().ok_or(PlaceError::NoSecret)?;
+        let credential = self.target.upstream.credentials().at(self.choice.which).ok_or(PlaceError::NoSecret)?;
         credential.place(head, body.held(), SystemTime::now())?;
         self.fresh.extend(credential.fresh_forms(head));
         Ok(())
@@ -128,12 +162,18 @@ pub(crate) enum AuthorizeError {
 ///
 /// Dropping the future drops the request.
 pub(crate) async fn authorize(grant: Grant, outgoing: Box<Outgoing>) -> Result<Authorized, AuthorizeError> {
-    let mut authorized = Authorized { target: grant.into_target(), outgoing, fresh: Forms::none() };
-    let credential = authorized.upstream().credential().ok_or(PlaceError::NoSecret)?;
-    if let Some(limit) = credential.signs_body() {
-        let idle = authorized.upstream().timeouts().idle;
-        Box::pin(hold_body(&mut authorized.outgoing, limit, idle)).await?;
+    let target = grant.into_target();
+    let mut outgoing = outgoing;
+    let upstream = &target.upstream;
+    // Before a body is waited for that would go nowhere.
+    upstream.credentials().first().ok_or(PlaceError::NoSecret)?;
+    if let Some(limit) = upstream.credentials().sign_body() {
+        Box::pin(hold_body(&mut outgoing, limit, upstream.timeouts().idle)).await?;
+    } else if let Some(limit) = upstream.replay_buffer() {
+        outgoing.body = mem::replace(&mut outgoing.body, RequestBody::Gone).taped(limit);
     }
+    let choice = upstream.choose_credential(outgoing.body.is_in_memory()).ok_or(PlaceError::NoSecret)?;
+    let mut authorized = Authorized { target, outgoing, choice, fresh: Forms::none() };
     authorized.renew()?;
     Ok(authorized)
 }
@@ -142,7 +182,7 @@ pub(crate) async fn authorize(grant: Grant, outgoing: Box<Outgoing>) -> Result<A
 async fn hold_body(outgoing: &mut Outgoing, limit: u64, idle: Duration) -> Result<(), CollectError> {
     let body = match mem::replace(&mut outgoing.body, RequestBody::Gone) {
         RequestBody::Streamed(body) => body,
-        held @ (RequestBody::Empty | RequestBody::Whole(_) | RequestBody::Gone) => {
+        held @ (RequestBody::Empty | RequestBody::Whole(_) | RequestBody::Taped(_) | RequestBody::Gone) => {
             outgoing.body = held;
             return Ok(());
         }

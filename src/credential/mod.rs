@@ -4,12 +4,14 @@ mod api_key;
 mod authorize;
 mod basic;
 mod bearer;
+mod credentials;
 mod field;
 mod hmac;
 pub(crate) mod offer;
 
 pub use self::authorize::Authorized;
 pub(crate) use self::authorize::{AuthorizeError, authorize};
+pub(crate) use self::credentials::{Credentials, Which};
 use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, header, request};

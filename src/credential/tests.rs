@@ -20,7 +20,7 @@ fn parse(auth: &str, secrets: &Secrets<'_>) -> Result<Config, crate::ConfigError
 /// The credential of an upstream with this `auth.SCHEME = { … }`.
 pub(super) fn read(auth: &str, secrets: &Secrets<'_>) -> Credential {
     match parse(auth, secrets) {
-        Ok(config) => config.upstreams.into_iter().next().unwrap().credential.unwrap(),
+        Ok(config) => config.upstreams.into_iter().next().unwrap().credentials.into_main().unwrap(),
         Err(error) => panic!("{error}"),
     }
 }

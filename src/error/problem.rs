@@ -343,6 +343,13 @@ fn send(error: &SendError) -> Problem {
             }
         },
         SendError::Sign(error) => place(*error),
+        SendError::LeftAlone(_) => Problem {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            slug: "upstream-unavailable",
+            title: "Upstream unavailable",
+            detail: "The upstream has failed too often, and is left alone for now.",
+            proxy_error: "destination_unavailable",
+        },
         SendError::CallerBody(_) => broken_body(),
         SendError::CallerTimeout => slow_body(),
         SendError::ResponseTimeout => {

@@ -14,6 +14,7 @@ use super::blueprint::Blueprint;
 use super::dealer::Announcer;
 use super::state::State;
 use crate::config::{Config, ConfigError, Listener};
+use crate::credential::Which;
 use crate::telemetry;
 
 /// What has changed must stay as it is for so long: a file that is still being written is not taken for whole.
@@ -190,13 +191,8 @@ fn follow(mut config: Config, current: &Blueprint) -> Result<Blueprint, String> 
     if let Some(open) = config.open_to_anyone() {
         return Err(ServeError::Open(open.name.clone()).to_string());
     }
-    for upstream in config.upstreams.iter().filter(|upstream| upstream.credential.is_none()) {
-        let had_one = |known: &&crate::config::Upstream| known.name == upstream.name && known.credential.is_some();
-        if bound.upstreams.iter().any(|known| had_one(&known)) {
-            let key = format!("`upstream.{}.", upstream.name);
-            let told = config.warnings.iter().find(|warning| warning.starts_with(&key));
-            return Err(told.cloned().unwrap_or_else(|| format!("{key}auth`: there is no usable secret any more")));
-        }
+    if let Some(lost) = lost_secret(bound, &config) {
+        return Err(lost);
     }
     Blueprint::new(config, Some(current)).map_err(|error| error.to_string())
 }
@@ -217,11 +213,25 @@ fn fixed_at_start(bound: &Config, read: &Config) -> Option<&'static str> {
     }
 }
 
+/// A secret of an optional upstream that could be used, and cannot any more: what its warning says.
+fn lost_secret(bound: &Config, read: &Config) -> Option<String> {
+    read.upstreams.iter().find_map(|upstream| {
+        let known = bound.upstreams.iter().find(|known| known.name == upstream.name)?;
+        let lost = |which: &Which| known.credentials.at(*which).is_some() && upstream.credentials.at(*which).is_none();
+        let which = [Which::Main, Which::Fallback].into_iter().find(lost)?;
+        let key = format!("`upstream.{}.{}.", upstream.name, which.key());
+        // Without a warning, the config itself has it no more.
+        read.warnings.iter().find(|warning| warning.starts_with(&key)).cloned()
+    })
+}
+
 /// The upstreams whose secrets are other ones now. `None`: there is none.
 fn rotated(current: &Blueprint, next: &Blueprint) -> Option<String> {
     let known = |name: &str| current.config.upstreams.iter().find(|upstream| *upstream.name == *name);
     let changed = |upstream: &&crate::config::Upstream| {
-        known(&upstream.name).is_some_and(|known| known.secrets != upstream.secrets)
+        known(&upstream.name).is_some_and(|known| {
+            (known.secrets, known.fallback_secrets) != (upstream.secrets, upstream.fallback_secrets)
+        })
     };
     let names: Vec<&str> = next.config.upstreams.iter().filter(changed).map(|upstream| &*upstream.name).collect();
     (!names.is_empty()).then(|| names.join(", "))

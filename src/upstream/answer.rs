@@ -1,5 +1,6 @@
 //! An upstream's body on its way to the caller, and the connection that it comes from.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -15,6 +16,9 @@ use super::body::{Exchange, Upload};
 use super::connection::Connection;
 use crate::headers;
 use crate::scrub::{BodyScrubber, Scrubber};
+
+/// So much of an answer that nobody gets is read.
+const MAX_DISCARDED: u64 = 64 * 1024;
 
 /// The upstream's body did not reach its end: the caller's message is cut, too.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +103,22 @@ impl StreamedBody {
     /// How often the credential was found in the answer.
     pub(crate) fn scrubbed(&self) -> u64 {
         self.found + self.scrubbing.as_ref().map_or(0, |scrubbing| scrubbing.body.found())
+    }
+
+    /// Reads what is left of it, so that its connection can be used again; unless that is much.
+    ///
+    /// Dropping the future closes the connection.
+    pub(super) async fn discard(mut self) {
+        let mut room = MAX_DISCARDED;
+        while self.incoming.size_hint().lower() <= room {
+            match poll_fn(|cx| self.poll_upstream(cx)).await {
+                Some(Ok(frame)) => room = room.saturating_sub(frame.data_ref().map_or(1, Bytes::len) as u64),
+                Some(Err(_)) | None => return,
+            }
+            if room == 0 {
+                return;
+            }
+        }
     }
 
     /// Nothing comes after trailers, and nobody asks for it: that would be noticed by no one.

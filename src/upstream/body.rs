@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::Upstream;
 use super::phases::Phases;
+use super::tape::Player;
 use crate::headers;
 
 /// How long a caller that expects `100 (Continue)` waits for an upstream that never says it (RFC 9110 10.1.1).
@@ -28,6 +29,8 @@ pub(crate) enum RequestBody {
     Whole(Whole),
     /// Passes through as the caller sends it.
     Streamed(Box<Streamed>),
+    /// The same, and is kept as it passes: can be sent again, as long as it is not too long.
+    Taped(Box<Player>),
     /// Was sent.
     Gone,
 }
@@ -40,7 +43,7 @@ pub(crate) struct Whole {
 }
 
 /// What is held goes out in pieces, so that it is known how far it has come.
-const PIECE: usize = 64 * 1024;
+pub(super) const PIECE: usize = 64 * 1024;
 
 /// A body that is not held.
 pub(crate) struct Streamed {
@@ -182,7 +185,7 @@ impl RequestBody {
     pub(crate) fn held(&self) -> &[u8] {
         match self {
             Self::Whole(whole) => &whole.bytes,
-            Self::Empty | Self::Streamed(_) | Self::Gone => &[],
+            Self::Empty | Self::Streamed(_) | Self::Taped(_) | Self::Gone => &[],
         }
     }
 
@@ -191,7 +194,35 @@ impl RequestBody {
         match self {
             Self::Empty => Self::Empty,
             Self::Whole(Whole { bytes, exchange, .. }) => Self::whole(bytes.clone(), exchange),
+            Self::Taped(player) => Self::Taped(Box::new(player.repeat())),
             Self::Streamed(_) | Self::Gone => Self::Gone,
+        }
+    }
+
+    /// Keeps up to `limit` bytes of it as it passes, unless it is known to be longer.
+    pub(crate) fn taped(self, limit: usize) -> Self {
+        match self {
+            Self::Streamed(body) if body.size_hint().lower() <= limit as u64 => {
+                Self::Taped(Box::new(Player::new(*body, limit)))
+            }
+            other @ (Self::Empty | Self::Whole(_) | Self::Streamed(_) | Self::Taped(_) | Self::Gone) => other,
+        }
+    }
+
+    /// Whether there is nothing more to come of it.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        match self {
+            Self::Empty | Self::Whole(_) => true,
+            Self::Streamed(_) | Self::Taped(_) | Self::Gone => false,
+        }
+    }
+
+    /// Whether there will be something to repeat, whatever becomes of the one before.
+    pub(crate) fn can_be_repeated(&self) -> bool {
+        match self {
+            Self::Empty | Self::Whole(_) => true,
+            Self::Taped(player) => player.can_be_repeated(),
+            Self::Streamed(_) | Self::Gone => false,
         }
     }
 }
@@ -205,6 +236,7 @@ impl Body for RequestBody {
             Self::Empty | Self::Gone => Poll::Ready(None),
             Self::Whole(whole) => Poll::Ready(whole.next_piece().map(|piece| Ok(Frame::data(piece)))),
             Self::Streamed(body) => body.poll_frame(cx),
+            Self::Taped(player) => player.poll_frame(cx),
         }
     }
 
@@ -212,7 +244,8 @@ impl Body for RequestBody {
         match self {
             Self::Empty | Self::Gone => true,
             Self::Whole(whole) => whole.sent == whole.bytes.len(),
-            Self::Streamed(body) => body.incoming.is_end_stream(),
+            Self::Streamed(body) => body.is_end_stream(),
+            Self::Taped(player) => player.is_end_stream(),
         }
     }
 
@@ -220,7 +253,8 @@ impl Body for RequestBody {
         match self {
             Self::Empty | Self::Gone => SizeHint::with_exact(0),
             Self::Whole(whole) => SizeHint::with_exact((whole.bytes.len() - whole.sent) as u64),
-            Self::Streamed(body) => body.incoming.size_hint(),
+            Self::Streamed(body) => body.size_hint(),
+            Self::Taped(player) => player.size_hint(),
         }
     }
 }
@@ -261,7 +295,20 @@ impl Streamed {
         }
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CallerBodyError>>> {
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+
+    /// Tells the account of what went out that does not come from here.
+    pub(super) fn note(&self, upload: Upload, bytes: usize) {
+        self.exchange.note(upload, bytes);
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CallerBodyError>>> {
         if let Some(gate) = &mut self.gate {
             ready!(gate.as_mut().poll(cx));
             self.gate = None;

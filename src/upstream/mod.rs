@@ -2,7 +2,10 @@
 
 pub(crate) mod address;
 mod answer;
+mod attempts;
 mod body;
+mod breaker;
+mod budget;
 mod connect;
 mod connection;
 mod endpoint;
@@ -10,50 +13,61 @@ mod origin;
 mod own;
 mod phases;
 mod pool;
+mod preference;
 mod rejected;
 pub(crate) mod resolve;
+pub(crate) mod retry;
 mod send;
 mod shared;
 mod socket;
 mod steps;
+mod tape;
+mod ticks;
 pub(crate) mod tls;
 
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::HeaderName;
 use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
+use http::{HeaderName, StatusCode};
 
 pub(crate) use self::answer::{BrokenAnswer, StreamedBody};
+pub(crate) use self::attempts::{check, send};
 pub(crate) use self::body::{CollectError, Exchange, RequestBody};
+pub(crate) use self::breaker::LeftAlone;
 pub(crate) use self::connect::{ConnectError, Network, TlsSetupError};
 use self::endpoint::Connections;
 pub(crate) use self::endpoint::{Endpoint, Prepared};
 pub(crate) use self::origin::{Host, Origin};
 pub(crate) use self::own::OwnListeners;
 pub(crate) use self::phases::Phases;
+pub(crate) use self::preference::Choice;
 use self::resolve::SystemFiles;
-pub(crate) use self::send::{Answer, SendError, send};
+pub(crate) use self::send::{Answer, SendError};
 pub(crate) use self::shared::Shared;
 use crate::alias;
 use crate::config::{self, Config};
-use crate::credential::Credential;
+use crate::credential::{Credential, Credentials, Which};
 use crate::policy::Mode;
 use crate::policy::rules::Rules;
-use crate::scrub::{Forms, Scrubber};
+use crate::scrub::Scrubber;
 
 /// One vendor's API, as one worker sees it while one config is in force: but for `shared`, nothing in it is another
 /// worker's, or another upstream's.
 pub(crate) struct Upstream {
     name: Box<str>,
     origin: Origin,
-    credential: Option<Credential>,
+    credentials: Credentials,
     managed: Box<[HeaderName]>,
     rules: Rules,
     mode: Mode,
     scrubber: Rc<Scrubber>,
     scrubs_body: bool,
     traces: bool,
+    fallback_on: Box<[StatusCode]>,
+    retry: Option<config::Retry>,
+    never_retried: Rules,
+    replay_buffer: Option<usize>,
     timeouts: config::Timeouts,
     connections: Rc<Connections>,
     shared: Arc<Shared>,
@@ -71,19 +85,23 @@ impl Upstream {
         let Prepared { endpoint, shared } = prepared;
         let kept = previous.map(|previous| &previous.connections).filter(|kept| kept.lead_to(endpoint));
         let mut managed = vec![AUTHORIZATION, PROXY_AUTHORIZATION];
-        let credential = config.credential.as_ref();
-        managed.extend_from_slice(credential.map_or(&[], Credential::owned_headers));
+        let credentials = &config.credentials;
+        credentials.each().for_each(|credential| managed.extend_from_slice(credential.owned_headers()));
         managed.extend_from_slice(config.strip);
         Self {
             name: config.name.clone(),
             origin: config.origin.clone(),
-            credential: credential.map(Credential::replica),
+            credentials: credentials.replica(),
             managed: managed.iter().map(alias::fold).collect(),
             rules: config.rules.clone(),
             mode: config.mode,
-            scrubber: Rc::new(Scrubber::new(&config.name, credential.map_or(&Forms::none(), Credential::forms))),
             traces: config.trace,
+            scrubber: Rc::new(Scrubber::new(&config.name, &credentials.forms())),
             scrubs_body: config.scrub == config::Scrub::Body,
+            fallback_on: config.fallback_on.clone(),
+            retry: config.retry.clone(),
+            never_retried: config.never_retried.clone(),
+            replay_buffer: (config.retry.is_some() || credentials.are_two()).then_some(config.replay_buffer),
             timeouts: config.timeouts,
             connections: kept.map_or_else(|| Connections::new(config, endpoint, network), Rc::clone),
             shared: Arc::clone(shared),
@@ -110,9 +128,8 @@ impl Upstream {
         &self.origin
     }
 
-    /// `None`: it is optional, and no usable secret has been read.
-    pub(crate) fn credential(&self) -> Option<&Credential> {
-        self.credential.as_ref()
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// The fields that a caller never has a say in, here: credentials, and what this vendor would take for one. Folded.
@@ -146,9 +163,39 @@ impl Upstream {
     }
 
     /// Says that the vendor has refused the credential.
-    pub(crate) fn rejected(&self) {
-        let scheme = self.credential.as_ref().map_or("none", Credential::scheme);
+    pub(crate) fn rejected(&self, which: Which) {
+        let scheme = self.credentials.at(which).map_or("none", Credential::scheme);
         self.shared.secret().rejections.warn(&self.name, scheme);
+    }
+
+    /// The credential for a request; `can_repeat`: one that loses nothing if this one is refused. `None`: there is none.
+    pub(crate) fn choose_credential(&self, can_repeat: bool) -> Option<Choice> {
+        match self.shared.preference() {
+            Some(preference) => Some(preference.choose(can_repeat)),
+            None => self.credentials.first().map(|which| Choice { which, is_trial: false }),
+        }
+    }
+
+    /// How many bytes of a body are kept as they pass. `None`: what has passed is never sent again.
+    pub(crate) fn replay_buffer(&self) -> Option<usize> {
+        self.replay_buffer
+    }
+
+    /// Whether a request may be sent again because of what became of it.
+    fn replays(&self) -> bool {
+        self.replay_buffer.is_some()
+    }
+
+    fn fallback_on(&self) -> &[StatusCode] {
+        &self.fallback_on
+    }
+
+    fn retry(&self) -> Option<&config::Retry> {
+        self.retry.as_ref()
+    }
+
+    fn never_retried(&self) -> &Rules {
+        &self.never_retried
     }
 
     pub(crate) fn timeouts(&self) -> &config::Timeouts {

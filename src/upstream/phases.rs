@@ -66,7 +66,7 @@ impl Phases {
     }
 
     /// It is sent once more: on what, is open again.
-    pub(super) fn retry(&self) {
+    pub(crate) fn retry(&self) {
         self.retries.set(self.retries.get() + 1);
         self.connection.set(Connected::NotYet);
     }

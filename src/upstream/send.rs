@@ -1,4 +1,4 @@
-//! Sends an authorised request, and says what may be sent twice.
+//! One attempt: sends an authorised request, once more if its connection had been closed before it.
 
 use std::rc::Rc;
 
@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 
 use super::answer::Lease;
 use super::body::{Exchange, RequestBody, Upload};
+use super::breaker::LeftAlone;
 use super::connect::ConnectError;
 use super::connection::{Connection, Failed};
 use super::{StreamedBody, Upstream};
@@ -30,6 +31,8 @@ pub(crate) enum SendError {
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Sign(#[from] PlaceError),
+    #[error(transparent)]
+    LeftAlone(#[from] LeftAlone),
     #[error("the caller's body broke off")]
     CallerBody(#[source] hyper::Error),
     #[error("the caller stopped sending its body")]
@@ -48,28 +51,29 @@ pub(crate) enum SendError {
     UnaskedUpgrade,
 }
 
+/// An answer's header, and its body.
+pub(super) type Exchanged = (response::Parts, StreamedBody);
+
 /// Sends the request, on a pooled connection or a new one, and waits for the response's header.
 ///
 /// A request that met a closed connection is sent once more, on a new one, if none of it can have been acted on: it
 /// was not written at all, or its method is idempotent and its body can be repeated.
 ///
 /// Dropping the future cancels the request: its connection is closed.
-pub(crate) async fn send(mut authorized: Authorized) -> Result<Answer, SendError> {
-    let upstream = Rc::clone(authorized.upstream());
-    let repeatable = authorized.can_be_repeated();
-    let (head, body) = match upstream.connections.pool.take(!repeatable) {
-        Some(connection) => match send_on_pooled(connection, &mut authorized, repeatable).await {
-            Ok(answer) => answer,
+pub(super) async fn send_once(authorized: &mut Authorized) -> Result<Exchanged, SendError> {
+    let survives_loss = authorized.can_be_repeated();
+    match authorized.upstream().connections.pool.take(!survives_loss) {
+        Some(connection) => match send_on_pooled(connection, authorized).await {
             Err(Unsent::Again) => {
                 authorized.exchange().phases().retry();
                 authorized.renew()?;
-                Box::pin(send_on_new(&mut authorized)).await?
+                Box::pin(send_on_new(authorized)).await
             }
-            Err(Unsent::Never(error)) => return Err(error),
+            Ok(answer) => Ok(answer),
+            Err(Unsent::Never(error)) => Err(error),
         },
-        None => Box::pin(send_on_new(&mut authorized)).await?,
-    };
-    Ok(Answer { head, body, upstream, spoken: authorized.into_spoken() })
+        None => Box::pin(send_on_new(authorized)).await,
+    }
 }
 
 /// What becomes of a request that a pooled connection did not serve.
@@ -80,29 +84,27 @@ enum Unsent {
     Never(SendError),
 }
 
-async fn send_on_pooled(
-    mut connection: Connection,
-    authorized: &mut Authorized,
-    repeatable: bool,
-) -> Result<(response::Parts, StreamedBody), Unsent> {
+async fn send_on_pooled(mut connection: Connection, authorized: &mut Authorized) -> Result<Exchanged, Unsent> {
     authorized.exchange().phases().reuse();
-    match exchange_once(&mut connection, authorized, repeatable).await {
+    let keep = authorized.can_be_repeated() || authorized.upstream().replays();
+    match exchange_once(&mut connection, authorized, keep).await {
         Ok(response) => answer(response, authorized, connection).map_err(Unsent::Never),
         Err(Lost { unwritten: Some(request), .. }) => {
             authorized.put_back(request);
             Err(Unsent::Again)
         }
-        Err(lost) if repeatable && lost.raced => Err(Unsent::Again),
+        Err(lost) if lost.raced && authorized.can_be_repeated() => Err(Unsent::Again),
         Err(lost) => Err(Unsent::Never(lost.error)),
     }
 }
 
 /// Boxed by its callers: a handshake's state is large, and would be moved about with every request that needs none.
-async fn send_on_new(authorized: &mut Authorized) -> Result<(response::Parts, StreamedBody), SendError> {
+async fn send_on_new(authorized: &mut Authorized) -> Result<Exchanged, SendError> {
     let mut connection =
         Connection::open(&authorized.upstream().connections.dialer, authorized.exchange().phases()).await?;
     tracing::debug!(target: "upstream", upstream = authorized.upstream().name(), "connected");
-    match exchange_once(&mut connection, authorized, false).await {
+    let keep = authorized.upstream().replays();
+    match exchange_once(&mut connection, authorized, keep).await {
         Ok(response) => answer(response, authorized, connection),
         Err(lost) => Err(lost.error),
     }
@@ -149,12 +151,12 @@ fn answer(
     response: Response<Incoming>,
     authorized: &Authorized,
     connection: Connection,
-) -> Result<(response::Parts, StreamedBody), SendError> {
+) -> Result<Exchanged, SendError> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(SendError::UnaskedUpgrade);
     }
     if response.status() == StatusCode::UNAUTHORIZED {
-        authorized.upstream().rejected();
+        authorized.upstream().rejected(authorized.which());
     }
     let (head, incoming) = response.into_parts();
     let lease = Lease::new(Rc::clone(authorized.upstream()), connection, authorized.exchange());

@@ -1,6 +1,7 @@
 //! What a vendor's answer says of the credential, and of what may still be asked. Of its body only numbers are taken, of
 //! its header its date and when to ask again.
 
+use crate::credential::{Credential, Which};
 use std::future::poll_fn;
 use std::pin::Pin;
 
@@ -41,8 +42,8 @@ fn judge(status: StatusCode, retry_after: Option<u64>, report: &mut Report<'_>) 
             return;
         }
         401 => {
-            let hint = match report.config.scheme() {
-                "hmac" => {
+            let hint = match report.config.credentials.at(Which::Main).map(Credential::scheme) {
+                Some("hmac") => {
                     "the key pair is wrong or revoked, the clock is off, or `headers` is not what the vendor wants"
                 }
                 _ => "it is wrong or was revoked: look at what the references in `auth` lead to",

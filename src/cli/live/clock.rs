@@ -55,7 +55,7 @@ impl Clock {
 /// Says what a clock that is off will do.
 pub(super) fn judge(report: &mut Report<'_>) {
     let Some(clock) = report.clock else { return };
-    let signs = report.config.scheme() == "hmac";
+    let signs = report.config.credentials.each().any(|credential| credential.scheme() == "hmac");
     let hint = "set this machine's clock (NTP); all else that checks dates suffers, too";
     if signs && clock.is_beyond(REFUSES) {
         let text = "so far off, no HMAC signature is accepted: 300 s is what gateways allow";

@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
         if others.is_empty() {
             for Finding { place, fault, .. } in secrets {
                 let (key, told) = (place.map(|place| place.key).unwrap_or_default(), fault.message());
-                self.warn(format!("`{key}`: {told}; its upstream is optional, and answers 503 until it can be used"));
+                self.warn(format!("`{key}`: {told}; its upstream is optional, and answers 503 as long as it has no key that can be used"));
             }
             return read;
         }

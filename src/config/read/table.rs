@@ -137,6 +137,12 @@ impl<'a> Table<'a> {
         Some(size.value)
     }
 
+    /// A percentage of more than nothing.
+    pub(crate) fn percentage(&mut self, key: &'static str) -> Option<u32> {
+        let percentage = self.typed(key, units::PERCENTAGE, |value| units::percentage(value.as_str()?))?;
+        Some(percentage.value)
+    }
+
     /// A whole number within `range`.
     pub(crate) fn integer(&mut self, key: &'static str, range: RangeInclusive<usize>) -> Option<usize> {
         let expected = format!("a whole number from {} to {}", range.start(), range.end());
@@ -168,6 +174,23 @@ impl<'a> Table<'a> {
     pub(crate) fn list(&mut self, key: &'static str, expected: &str) -> Option<At<Vec<At<&'a str>>>> {
         let At { value: items, place } = self.typed(key, expected, DeValue::as_array)?;
         Some(At { value: self.texts(items, &place), place })
+    }
+
+    /// A list of whole numbers within `range`; what else is in it is refused, one by one.
+    pub(crate) fn integers(&mut self, key: &'static str, range: RangeInclusive<usize>) -> Option<At<Vec<At<usize>>>> {
+        let expected = format!("a whole number from {} to {}", range.start(), range.end());
+        let At { value: items, place } = self.typed(key, &format!("a list, each {expected}"), DeValue::as_array)?;
+        let mut numbers = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let place = Place { span: item.span(), key: format!("{}[{index}]", place.key) };
+            let number = item.get_ref().as_integer();
+            let number = number.and_then(|number| usize::from_str_radix(number.as_str(), number.radix()).ok());
+            match number.filter(|number| range.contains(number)) {
+                Some(value) => numbers.push(At { value, place }),
+                None => self.refuse(&place, Fault::new(format!("expected {expected}"))),
+            }
+        }
+        Some(At { value: numbers, place })
     }
 
     /// The texts of a list at `place`.

@@ -1,0 +1,179 @@
+//! Stage 8: an authorised request goes to its upstream, and goes again where the settings allow it: with the other
+//! credential when the vendor refuses this one, and after a while when the vendor failed. Nothing is sent while the breaker
+//! is open.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use tokio::time::{sleep, timeout};
+
+use super::breaker::Health;
+use super::connect::ConnectError;
+use super::preference::{Judgement, Recourse};
+use super::send::{Answer, Exchanged, SendError, send_once};
+use super::{Upstream, retry};
+use crate::config::Failure;
+use crate::credential::{Authorized, Which};
+
+/// How long the rest of an answer is waited for that nobody gets, so that its connection can be used again.
+const DISCARD: Duration = Duration::from_millis(10);
+
+/// Whether the upstream may be asked at all: for whoever would spend something on a request that goes nowhere.
+pub(crate) fn check(upstream: &Upstream) -> Result<(), SendError> {
+    Ok(upstream.shared().breaker().map_or(Ok(()), super::breaker::Breaker::check)?)
+}
+
+/// Sends the request, and waits for the header of the answer that the caller gets.
+///
+/// Dropping the future cancels the request, also between two attempts: nothing more is sent.
+pub(crate) async fn send(mut authorized: Authorized) -> Result<Answer, SendError> {
+    let upstream = Rc::clone(authorized.upstream());
+    let (head, body) = if upstream.replays() {
+        // Boxed: most upstreams do not, and would move its state about.
+        Box::pin(send_repeatedly(&mut authorized, &upstream)).await?
+    } else {
+        attempt(&mut authorized, &upstream).await?
+    };
+    Ok(Answer { head, body, upstream, spoken: authorized.into_spoken() })
+}
+
+/// One attempt, if the breaker lets it through.
+async fn attempt(authorized: &mut Authorized, upstream: &Upstream) -> Result<Exchanged, SendError> {
+    let Some(breaker) = upstream.shared().breaker() else { return send_once(authorized).await };
+    let permit = breaker.enter()?;
+    let outcome = send_once(authorized).await;
+    permit.settle(health(&outcome));
+    outcome
+}
+
+/// A further attempt. Whatever the first one took before it got here, such as its place within limits, this one takes here.
+async fn attempt_again(authorized: &mut Authorized, upstream: &Upstream, which: Which) -> Result<Exchanged, SendError> {
+    authorized.begin_again(which)?;
+    attempt(authorized, upstream).await
+}
+
+async fn send_repeatedly(authorized: &mut Authorized, upstream: &Upstream) -> Result<Exchanged, SendError> {
+    if let Some(budget) = upstream.shared().budget() {
+        budget.pay_in();
+    }
+    let mut retries = 0;
+    let mut changed = false;
+    let mut outcome = attempt(authorized, upstream).await;
+    loop {
+        if !changed {
+            outcome = try_other_credential(outcome, &mut changed, authorized, upstream).await;
+        }
+        let Some(wait) = wait_for_retry(&outcome, retries, authorized, upstream) else { return outcome };
+        let since = Instant::now();
+        discard(outcome).await;
+        sleep(wait.saturating_sub(since.elapsed())).await;
+        retries += 1;
+        outcome = attempt_again(authorized, upstream, authorized.which()).await;
+    }
+}
+
+/// If the vendor refused the credential, the request goes once more with the other one, unless that is known to be no
+/// better. That answer counts then, whatever it is.
+async fn try_other_credential(
+    outcome: Result<Exchanged, SendError>,
+    changed: &mut bool,
+    authorized: &mut Authorized,
+    upstream: &Upstream,
+) -> Result<Exchanged, SendError> {
+    let Some(preference) = upstream.shared().preference() else { return outcome };
+    let judgement = judge(&outcome, upstream);
+    if judgement == Judgement::Accepted && authorized.is_trial() {
+        preference.prefer(authorized.which());
+    }
+    if judgement != Judgement::Refused || !authorized.can_be_replayed() || check(upstream).is_err() {
+        return outcome;
+    }
+    let Recourse::Try(tried) = preference.after_refusal(authorized.which()).await else { return outcome };
+    *changed = true;
+    discard(outcome).await;
+    let outcome = attempt_again(authorized, upstream, authorized.which().other()).await;
+    tried.settle(judge(&outcome, upstream));
+    outcome
+}
+
+/// How long to wait before the next attempt. `None`: there is none, and the outcome is what the caller gets.
+fn wait_for_retry(
+    outcome: &Result<Exchanged, SendError>,
+    retries: u32,
+    authorized: &Authorized,
+    upstream: &Upstream,
+) -> Option<Duration> {
+    let settings = upstream.retry()?;
+    let answer = outcome.as_ref().map(|(head, _)| head);
+    let failure = Failure::of(answer.map(|head| head.status))?;
+    let may = retries + 1 < settings.attempts
+        && settings.on.contains(&failure)
+        && authorized.is_here()
+        && (failure.is_before_sending() || retry::may_be_acted_on_twice(authorized.head(), upstream.never_retried()));
+    if !may {
+        return None;
+    }
+    let wait = retry::wait(retries + 1, answer.ok().map(|head| &head.headers), settings.max_wait)?;
+    let is_paid = || upstream.shared().budget().is_none_or(super::budget::Budget::take);
+    (check(upstream).is_ok() && is_paid()).then_some(wait)
+}
+
+/// Gives up an answer that nobody gets. Its connection is used again if there is little left of it.
+async fn discard(outcome: Result<Exchanged, SendError>) {
+    if let Ok((_, body)) = outcome {
+        // Too late: its connection is closed.
+        let _ = timeout(DISCARD, body.discard()).await;
+    }
+}
+
+/// What an exchange says of the credential.
+fn judge(outcome: &Result<Exchanged, SendError>, upstream: &Upstream) -> Judgement {
+    match outcome {
+        Ok((head, _)) if upstream.fallback_on().contains(&head.status) => Judgement::Refused,
+        Ok((head, _)) => match head.status {
+            // Whoever says these may not have looked at it.
+            StatusCode::FORBIDDEN
+            | StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_MANY_REQUESTS => Judgement::Unknown,
+            status if status.is_server_error() => Judgement::Unknown,
+            _ => Judgement::Accepted,
+        },
+        Err(_) => Judgement::Unknown,
+    }
+}
+
+/// What an exchange says of the upstream.
+fn health(outcome: &Result<Exchanged, SendError>) -> Health {
+    match outcome {
+        Ok((head, _)) => match head.status {
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Health::Failing,
+            _ => Health::Well,
+        },
+        Err(SendError::Connect(error)) => match error {
+            ConnectError::Lookup(_)
+            | ConnectError::LookupTimeout
+            | ConnectError::Unroutable(_)
+            | ConnectError::Refused(_)
+            | ConnectError::Terminated(_)
+            | ConnectError::ConnectTimeout
+            | ConnectError::Certificate(_)
+            | ConnectError::TlsProtocol(_)
+            | ConnectError::TlsTimeout => Health::Failing,
+            // It was not asked, and not for its own sake.
+            ConnectError::Prohibited(_) | ConnectError::Loop | ConnectError::NoDescriptor(_) => Health::Unknown,
+        },
+        Err(
+            SendError::ResponseTimeout
+            | SendError::UploadTimeout
+            | SendError::Incomplete(_)
+            | SendError::Terminated(_)
+            | SendError::Malformed(_)
+            | SendError::UnaskedUpgrade,
+        ) => Health::Failing,
+        Err(SendError::LeftAlone(_) | SendError::Sign(_) | SendError::CallerBody(_) | SendError::CallerTimeout) => {
+            Health::Unknown
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! `retry`: what may be sent again, and after how long.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{DATE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, Method, StatusCode, request};
+
+use super::connect::ConnectError;
+use super::send::SendError;
+use crate::config::Failure;
+use crate::headers::single;
+use crate::policy::rules::{Rules, Verdict};
+use crate::policy::{self, PlainPath};
+
+/// The longest wait before the first retry; before each further one, it is twice as long.
+const BASE: Duration = Duration::from_millis(100);
+
+/// By which a caller says that the vendor knows a repetition for what it is (draft-ietf-httpapi-idempotency-key-header).
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+impl Failure {
+    /// The failure that a request met. `None`: none, or one that another attempt would meet, too.
+    pub(super) fn of(outcome: Result<StatusCode, &SendError>) -> Option<Self> {
+        match outcome {
+            Ok(StatusCode::BAD_GATEWAY) => Some(Self::BadGateway),
+            Ok(StatusCode::SERVICE_UNAVAILABLE) => Some(Self::Unavailable),
+            Ok(StatusCode::GATEWAY_TIMEOUT) => Some(Self::GatewayTimeout),
+            Ok(StatusCode::TOO_MANY_REQUESTS) => Some(Self::TooManyRequests),
+            Ok(_) => None,
+            Err(SendError::Connect(error)) => match error {
+                ConnectError::Lookup(_)
+                | ConnectError::LookupTimeout
+                | ConnectError::Unroutable(_)
+                | ConnectError::Refused(_)
+                | ConnectError::Terminated(_)
+                | ConnectError::ConnectTimeout
+                | ConnectError::NoDescriptor(_)
+                | ConnectError::TlsTimeout => Some(Self::Connect),
+                ConnectError::Prohibited(_)
+                | ConnectError::Loop
+                | ConnectError::Certificate(_)
+                | ConnectError::TlsProtocol(_) => None,
+            },
+            Err(SendError::Incomplete(_) | SendError::Terminated(_)) => Some(Self::Reset),
+            Err(
+                SendError::LeftAlone(_)
+                | SendError::Sign(_)
+                | SendError::CallerBody(_)
+                | SendError::CallerTimeout
+                | SendError::ResponseTimeout
+                | SendError::UploadTimeout
+                | SendError::Malformed(_)
+                | SendError::UnaskedUpgrade,
+            ) => None,
+        }
+    }
+
+    /// Whether nothing of the request can have been acted on.
+    pub(super) fn is_before_sending(self) -> bool {
+        match self {
+            Self::Connect => true,
+            Self::Reset | Self::BadGateway | Self::Unavailable | Self::GatewayTimeout | Self::TooManyRequests => false,
+        }
+    }
+}
+
+/// Whether a request may be sent again although it may have been acted on: doing it twice is doing it once, or the caller
+/// says that the vendor sees to that; and it is none of `never`. Fails closed: neither is what could be read as another
+/// request than it says.
+pub(super) fn may_be_acted_on_twice(head: &request::Parts, never: &Rules) -> bool {
+    if head.headers.keys().any(policy::names_another) {
+        return false;
+    }
+    let is_never = || match PlainPath::read(head.uri.path()) {
+        Ok(path) => matches!(never.judge(&head.method, &path), Verdict::DeniedBy(_)),
+        Err(_) => true,
+    };
+    let may = is_idempotent(&head.method)
+        || (matches!(head.method, Method::POST | Method::PATCH)
+            && head.headers.get(IDEMPOTENCY_KEY).is_some_and(|key| !key.is_empty()));
+    may && !(never.are_in_force() && is_never())
+}
+
+/// RFC 9110 9.2.2, without TRACE, which is never sent.
+pub(crate) fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+}
+
+/// How long to wait before a retry, which is the `retry`-th from 1. `answer`: what the upstream said, if it said
+/// something. `None`: it asks for more than `max`.
+pub(super) fn wait(retry: u32, answer: Option<&HeaderMap>, max: Duration) -> Option<Duration> {
+    if let Some(asked) = answer.and_then(|headers| retry_after(headers, SystemTime::now())) {
+        return (asked <= max).then_some(asked);
+    }
+    let ceiling = BASE.saturating_mul(1 << retry.saturating_sub(1).min(16)).min(max);
+    Some(ceiling.mul_f64(random()))
+}
+
+/// What `Retry-After` asks for: seconds, or a date (RFC 9110 10.2.3), which is meant by the clock of the answer's own
+/// `Date`. One that cannot be read asks for nothing.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name| single(headers, name).ok().flatten()?.to_str().ok();
+    let asked = text(&RETRY_AFTER)?.trim();
+    if !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(asked.parse().unwrap_or(u64::MAX)));
+    }
+    let until = httpdate::parse_http_date(asked).ok()?;
+    let now = text(&DATE).and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+    Some(until.duration_since(now).unwrap_or_default())
+}
+
+/// From 0 to 1. Without randomness it is 0.5: then callers are not spread, and wait nevertheless.
+fn random() -> f64 {
+    let mut random = [0; 4];
+    match aws_lc_rs::rand::fill(&mut random) {
+        Ok(()) => f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX),
+        Err(_) => 0.5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use http::{HeaderMap, HeaderName, HeaderValue, Request};
+
+    use super::{may_be_acted_on_twice, retry_after, wait};
+    use crate::config::preset;
+    use crate::policy::rules::Rules;
+
+    fn may(method: &str, path: &str, fields: &[(&str, &str)], never: &Rules) -> bool {
+        let request = fields.iter().fold(Request::builder().method(method).uri(path), |r, (n, v)| r.header(*n, *v));
+        may_be_acted_on_twice(&request.body(()).unwrap().into_parts().0, never)
+    }
+
+    #[test]
+    fn a_method_that_is_not_idempotent_needs_the_callers_word() {
+        for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"] {
+            assert!(may(method, "/x", &[], Rules::none()), "{method}");
+        }
+        for method in ["POST", "PATCH"] {
+            assert!(!may(method, "/x", &[], Rules::none()), "{method}");
+            assert!(!may(method, "/x", &[("idempotency-key", "")], Rules::none()), "{method}");
+            assert!(may(method, "/x", &[("idempotency-key", "8e03978e")], Rules::none()), "{method}");
+        }
+        for method in ["get", "LOCK", "REPORT"] {
+            assert!(!may(method, "/x", &[("idempotency-key", "8e03978e")], Rules::none()), "{method}");
+        }
+        assert!(!may("GET", "/x", &[("x-http-method-override", "POST")], Rules::none()));
+    }
+
+    #[test]
+    fn nobodys_word_counts_for_what_a_preset_never_retries() {
+        let never = preset::find("imagior").unwrap().never_retried();
+        let key = [("idempotency-key", "8e03978e")];
+        for path in ["/image/generate", "/image/generate/", "/Image/Generate", "/image/%67enerate", "/image//generate"]
+        {
+            assert!(!may("POST", path, &key, &never), "{path}");
+        }
+        assert!(may("POST", "/template", &key, &never));
+        let never = preset::find("messagemedia").unwrap().never_retried();
+        assert!(!may("GET", "/v1/lookups/phone/61491570156", &[], &never));
+        assert!(may("GET", "/v1/messages/1", &[], &never));
+    }
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let field = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        fields.iter().map(field).collect()
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_by_the_upstreams_own_clock() {
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let date = ("date", "Sun, 06 Nov 1994 08:49:30 GMT");
+        for (fields, seconds) in [
+            (vec![("retry-after", "7")], Some(7)),
+            (vec![("retry-after", "0")], Some(0)),
+            (vec![("retry-after", "99999999999999999999999")], Some(u64::MAX)),
+            (vec![("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT")], Some(10)),
+            (vec![("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT"), date], Some(17)),
+            (vec![("retry-after", "Sun, 06 Nov 1994 08:49:07 GMT")], Some(0)),
+            (vec![("retry-after", "soon")], None),
+            (vec![("retry-after", "-1")], None),
+            (vec![("retry-after", "")], None),
+            (vec![], None),
+        ] {
+            assert_eq!(retry_after(&headers(&fields), now), seconds.map(Duration::from_secs), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn waits_grow_with_each_retry_and_never_beyond_the_longest() {
+        let (max, ms) = (Duration::from_secs(1), Duration::from_millis);
+        for (retry, most) in [(1, 100), (2, 200), (3, 400), (4, 800), (5, 1000), (9, 1000), (u32::MAX, 1000)] {
+            let waits: Vec<_> = (0..200).map(|_| wait(retry, None, max).unwrap()).collect();
+            assert!(waits.iter().all(|wait| *wait <= ms(most)), "{retry}");
+            assert!(waits.iter().any(|wait| *wait > ms(most) / 2) && waits.iter().any(|wait| *wait < ms(most) / 2));
+        }
+        assert_eq!(wait(1, Some(&headers(&[("retry-after", "1")])), max), Some(max));
+        assert_eq!(wait(1, Some(&headers(&[("retry-after", "2")])), max), None);
+    }
+}
