@@ -14,12 +14,14 @@
 #![allow(clippy::print_stderr, reason = "a test that failed shows what sidekey wrote")]
 
 mod attacks;
+mod breaker;
 mod commands;
 mod crossing;
 mod desync;
 mod example;
 mod explain;
 mod faults;
+mod fallback;
 mod hmac;
 mod interim;
 mod kubernetes;
@@ -34,6 +36,7 @@ mod pooling;
 mod readme;
 mod references;
 mod reload;
+mod retry;
 mod streaming;
 mod support;
 mod systemd;
