@@ -12,6 +12,7 @@ use crate::config;
 use crate::credential::offer;
 use crate::headers::remove_if;
 use crate::policy::rules::Rules;
+use crate::telemetry::metrics::CallerId;
 use crate::upstream::Upstream;
 
 /// The other end of a connection, as far as the system tells.
@@ -41,6 +42,8 @@ pub(crate) enum Caller {
 /// A caller of the config.
 pub(crate) struct Known {
     name: Box<str>,
+    /// Whose it is in the metrics.
+    id: CallerId,
     token: Option<Token>,
     uid: Option<u32>,
     gid: Option<u32>,
@@ -111,6 +114,14 @@ impl Caller {
         }
     }
 
+    /// Under which it is counted.
+    pub(crate) fn id(&self) -> CallerId {
+        match self {
+            Self::Anyone => CallerId::NOBODY,
+            Self::Known(known) => known.id,
+        }
+    }
+
     /// Takes off the fields that hold this caller's token, wherever else an app has put it.
     pub(crate) fn take_off_token(&self, headers: &mut HeaderMap) {
         let Self::Known(known) = self else { return };
@@ -143,6 +154,7 @@ impl Known {
             .filter_map(|(index, rules)| upstreams.get(*index).map(|upstream| (upstream.name.clone(), rules.clone())));
         Self {
             name: config.name.clone(),
+            id: CallerId::of(&config.name),
             token: config.token.clone(),
             uid: config.uid,
             gid: config.gid,

@@ -22,6 +22,7 @@
 //! The types hold the order: a [`Grant`] has one maker and is used up by placing the credential, and nothing but what
 //! is [`Authorized`] can be sent.
 
+mod admin;
 mod alias;
 mod answer;
 mod browser;

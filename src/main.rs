@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anstream::{stderr, stdout};
 use clap::{CommandFactory, Parser};
-use sidekey::cli::{Cli, Command, ConfigFlag, check, demo, explain, live, run, token};
+use sidekey::cli::{Cli, Command, ConfigFlag, check, demo, explain, health, live, run, token};
 use sidekey::telemetry::PanicNotice;
 use sidekey::{Config, InheritedSockets, hardening};
 
@@ -43,6 +43,9 @@ fn main() -> ExitCode {
                 explain::Outlook::Refused => Err(Failure { text: String::new(), code: ExitCode::FAILURE }),
             }
         }),
+        Command::Health { config, live } => {
+            health::health(&config.path(), live, &mut stdout()).map_err(|error| Failure::of_health(&error))
+        }
         Command::Token => token::token(&mut stdout()).map_err(Failure::running),
         Command::Demo(options) => demo::demo(options, &mut stdout()).map_err(Failure::running),
         Command::RunCommands => run::serve_commands().map_err(Failure::running),
@@ -99,6 +102,19 @@ impl Failure {
             live::LiveError::Unknown(_) => USAGE.into(),
             live::LiveError::Serve(_) => BAD_CONFIG.into(),
             live::LiveError::Write(_) => ExitCode::FAILURE,
+        };
+        Self { text: chain(error), code }
+    }
+
+    fn of_health(error: &health::HealthError) -> Self {
+        let code = match error {
+            health::HealthError::Config(_) => return Self { text: error.to_string(), code: BAD_CONFIG.into() },
+            health::HealthError::NoAdmin
+            | health::HealthError::AnyPort
+            | health::HealthError::Connect(_)
+            | health::HealthError::Http(_)
+            | health::HealthError::Deadline
+            | health::HealthError::Unwell(_) => ExitCode::FAILURE,
         };
         Self { text: chain(error), code }
     }

@@ -157,7 +157,7 @@ fn spoken_authority(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// The host of an authority in lower case; its port is checked, and means nothing.
-fn host_of(authority: &str) -> Result<Cow<'_, str>, RouteError> {
+pub(crate) fn host_of(authority: &str) -> Result<Cow<'_, str>, RouteError> {
     let host_end = match authority.strip_prefix('[') {
         Some(rest) => rest.find(']').map(|at| at + 2).ok_or(RouteError::BadAuthority)?,
         None => authority.find(':').unwrap_or(authority.len()),

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod health;
 pub mod live;
 pub mod run;
 pub mod token;
@@ -37,6 +38,15 @@ pub enum Command {
         /// Let debuggers in: keep the memory readable, the file system open, and leave core files
         #[arg(long)]
         no_hardening: bool,
+    },
+    /// Ask a running proxy whether it is ready; exit code 0 if it is, 1 if not. Needs `[admin]`, and no secret
+    Health {
+        /// Which config.
+        #[command(flatten)]
+        config: ConfigFlag,
+        /// Ask only whether it is alive: it is while it drains, too
+        #[arg(long)]
+        live: bool,
     },
     /// Say everything that is wrong with a config; with --live, what the vendors make of it. The exit code is then 1 if
     /// an upstream fails

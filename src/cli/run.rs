@@ -67,6 +67,9 @@ pub fn run(
         for address in server.addresses() {
             tracing::info!(target: "server", %address, "listening");
         }
+        if let Some(address) = server.admin_address() {
+            tracing::info!(target: "server", %address, "admin listener bound");
+        }
         let (service, pulses) = (ServiceManager::new(&server.addresses()), server.pulses());
         let (draining, drain_begun) = tokio::sync::oneshot::channel();
         let mut second = Signals::new()?;

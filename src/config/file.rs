@@ -10,7 +10,8 @@ use toml::de::DeTable;
 use super::error::{ConfigError, Fault, Position, Problem};
 use super::read::{Reader, Table};
 use super::{
-    Config, ListenAddress, Listener, Reload, Server, browser, caller, listen, log, lookup, names, syntax, upstream,
+    Config, ListenAddress, Listener, Reload, Server, admin, browser, caller, listen, log, lookup, names, syntax,
+    upstream,
 };
 use crate::secret::source::Source;
 
@@ -27,11 +28,17 @@ pub(super) const DEFAULT_NAME: &str = "local";
 pub(super) const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 pub(super) fn load(path: &Path) -> Result<Config, ConfigError> {
+    parse(path, &read_text(path)?)
+}
+
+/// The file's text.
+pub(super) fn read_text(path: &Path) -> Result<String, ConfigError> {
     let refuse = |position, fault| ConfigError::new(path, vec![Problem::new(position, None, fault)]);
     let bytes = std::fs::read(path).map_err(|error| refuse(None, unreadable(&error)))?;
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => parse(path, text),
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text),
         Err(error) => {
+            let (bytes, error) = (error.as_bytes(), error.utf8_error());
             let intact = bytes.get(..error.valid_up_to()).and_then(|bytes| std::str::from_utf8(bytes).ok());
             let position = Position::of(error.valid_up_to(), intact.unwrap_or_default());
             Err(refuse(Some(position), Fault::new("not UTF-8, as TOML has to be")))
@@ -75,6 +82,7 @@ fn read_config(table: &mut Table<'_>) -> Config {
     let browser = table.section("browser", browser::read);
     let log = table.section("log", log::read);
     let listeners = table.section("listen", listen::read_all);
+    let admin = admin::read_in(table);
     let upstreams = table.section("upstream", upstream::read_all);
     let callers = table.section("caller", caller::read_all);
     let reader = table.reader();
@@ -83,6 +91,7 @@ fn read_config(table: &mut Table<'_>) -> Config {
         reader.refuse_file(fault.hint("add `[upstream.NAME]` with a `preset` or `url`, and `auth`"));
     }
     names::check(reader, &listeners, &upstreams);
+    admin::check_address(reader, admin.as_ref(), &listeners);
     let read: Vec<&str> = upstreams.read.iter().map(|upstream| &*upstream.name).collect();
     caller::check_sockets(reader, &callers, &listeners);
     let callers = caller::resolve(table, callers, &upstreams.names, &read);
@@ -107,6 +116,7 @@ fn read_config(table: &mut Table<'_>) -> Config {
         browser,
         log,
         listeners,
+        admin,
         upstreams,
         callers,
         warnings,

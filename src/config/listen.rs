@@ -8,6 +8,7 @@ use super::read::{At, Reader, Table};
 use super::{ListenAddress, Listener, names};
 use crate::upstream::Host;
 
+const EXPECTED: &str = "an address, `IP:PORT` or `unix:/PATH`";
 /// The mode of a Unix socket: its owner alone.
 const SOCKET_MODE: u32 = 0o600;
 /// The longest path that the operating systems' `sockaddr_un` holds, besides its final NUL.
@@ -25,10 +26,7 @@ pub(super) struct ListenerFile<'a> {
 impl ListenerFile<'_> {
     /// The address, if it could be read and is known to be one of TCP.
     pub(super) fn tcp(&self) -> Option<SocketAddr> {
-        match self.address.as_ref()?.value {
-            ListenAddress::Tcp(address) => Some(address),
-            ListenAddress::Unix { .. } | ListenAddress::Systemd(_) => None,
-        }
+        self.address.as_ref()?.value.tcp()
     }
 
     /// The listener, which serves the upstream at `upstream` alone, if it names one.
@@ -59,11 +57,17 @@ pub(super) fn check_open(reader: &Reader<'_>, listeners: &[ListenerFile<'_>], ha
 
 fn read<'a>(name: &At<&'a str>, table: &mut Table<'a>) -> Option<ListenerFile<'a>> {
     names::check_label(table, name);
-    let mode = table.parsed("mode", "a mode in quotes, such as `\"0660\"`", parse_mode);
     let names = names::read_hosts(table, "names");
     let upstream = table.text("upstream", "the name of an upstream");
     let dangerously_open = table.boolean("dangerously_open").is_some_and(|open| open.value);
-    let mut address = read_address(table);
+    let address = read_address(table);
+    Some(ListenerFile { name: name.value, address, names, upstream, dangerously_open })
+}
+
+/// `address`, with the `mode` of a socket. `None`: there is none, or it is wrong.
+pub(super) fn read_address(table: &mut Table<'_>) -> Option<At<ListenAddress>> {
+    let mode = table.parsed("mode", "a mode in quotes, such as `\"0660\"`", parse_mode);
+    let mut address = parse_address(table);
     match (address.as_mut().map(|address| &mut address.value), mode) {
         (Some(ListenAddress::Unix { mode, .. }), Some(written)) => *mode = written.value,
         (Some(ListenAddress::Tcp(_)), Some(written)) => {
@@ -75,11 +79,10 @@ fn read<'a>(name: &At<&'a str>, table: &mut Table<'a>) -> Option<ListenerFile<'a
         }
         (None, _) | (_, None) => {}
     }
-    Some(ListenerFile { name: name.value, address, names, upstream, dangerously_open })
+    address
 }
 
-fn read_address(table: &mut Table<'_>) -> Option<At<ListenAddress>> {
-    const EXPECTED: &str = "an address, `IP:PORT`, `unix:/PATH` or `systemd:NAME`";
+fn parse_address(table: &mut Table<'_>) -> Option<At<ListenAddress>> {
     if !table.has("address") {
         table.refuse_missing("address", EXPECTED);
     }

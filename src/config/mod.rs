@@ -1,6 +1,7 @@
 //! The config, parsed and right: a [`Config`] that exists can be served. [`mod@file`] reads it from TOML through the cursor
 //! of [`read`], [`preset`] knows the vendors, [`error`] says everything that is wrong, and never a value.
 
+pub(crate) mod admin;
 mod attempts;
 mod browser;
 mod caller;
@@ -54,6 +55,8 @@ pub struct Config {
     pub(crate) log: Log,
     /// Where callers come in. Never empty.
     pub(crate) listeners: Vec<Listener>,
+    /// Where the operator asks. `None`: nowhere.
+    pub(crate) admin: Option<Admin>,
     /// The vendors' APIs, in the order of the file. Never empty; names are unique.
     pub(crate) upstreams: Vec<Upstream>,
     /// Who may ask. Empty: whoever reaches a listener.
@@ -162,6 +165,16 @@ pub(crate) struct Listener {
     pub(crate) open: bool,
 }
 
+/// `[admin]`.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Admin {
+    pub(crate) address: ListenAddress,
+    /// Further names under which it is known, in lower case, without a port.
+    pub(crate) names: Vec<Box<str>>,
+    /// Whether whoever reaches its address may ask.
+    pub(crate) dangerously_open: bool,
+}
+
 /// Where a listener binds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ListenAddress {
@@ -176,6 +189,14 @@ pub(crate) enum ListenAddress {
 }
 
 impl ListenAddress {
+    /// The address, if it is one of TCP.
+    fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix { .. } | Self::Systemd(_) => None,
+        }
+    }
+
     /// Whether both cannot be bound at once.
     fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {

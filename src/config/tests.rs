@@ -182,7 +182,7 @@ fn unknown_keys_and_sections_are_refused_with_what_was_meant() {
         ("[serve]\n", "1:2 serve: unknown key (did you mean `server`?)"),
         (
             "[metrics]\n",
-            "1:2 metrics: unknown key (known here: `browser`, `caller`, `listen`, `log`, `reload`, `server`, `upstream`)",
+            "1:2 metrics: unknown key (known here: `admin`, `browser`, `caller`, `listen`, `log`, `reload`, `server`, `upstream`)",
         ),
         ("[server]\nworker = 1\n", "2:1 server.worker: unknown key (did you mean `workers`?)"),
         ("[listen.a]\naddress = '127.0.0.1:1'\nname = []\n", "3:1 listen.a.name: unknown key (did you mean `names`?)"),

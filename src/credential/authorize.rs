@@ -2,7 +2,7 @@
 
 use std::mem;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, TRAILER, TRANSFER_ENCODING};
 use http::{Request, StatusCode, request};
@@ -143,8 +143,14 @@ impl Authorized {
     pub(crate) fn renew(&mut self) -> Result<(), PlaceError> {
         let Outgoing { head, body, .. } = &mut *self.outgoing;
         let credential = self.target.upstream.credentials().at(self.choice.which).ok_or(PlaceError::NoSecret)?;
+        let began = Instant::now();
         credential.place(head, body.held(), SystemTime::now())?;
-        self.fresh.extend(credential.fresh_forms(head));
+        let (fresh, account) = (credential.fresh_forms(head), self.target.upstream.account());
+        account.placed.add(1);
+        if !fresh.is_empty() {
+            account.signing.observe(began.elapsed());
+        }
+        self.fresh.extend(fresh);
         Ok(())
     }
 }

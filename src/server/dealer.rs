@@ -14,6 +14,7 @@ use super::blueprint::Blueprint;
 use super::pulse::{Pulse, Pulses};
 use super::worker::{Arrival, Order, Worker};
 use super::{Drained, ServeError};
+use crate::telemetry::metrics;
 use crate::upstream::Network;
 
 /// A way to tell all workers what is in force.
@@ -51,7 +52,7 @@ impl Dealer {
             let runtime = Builder::new_current_thread();
             let (blueprint, network, worker_load) = (Arc::clone(blueprint), network.clone(), Arc::clone(&load));
             let pulse = pulses.pulse(number);
-            let work = move || run_worker(runtime, pulse, blueprint, network, worker_load, receiver, finish);
+            let work = move || run_worker(number, runtime, pulse, blueprint, network, worker_load, receiver, finish);
             thread::Builder::new().name(format!("worker-{number}")).spawn(work).map_err(ServeError::Worker)?;
             Ok(Hand { orders, load, finished })
         });
@@ -98,6 +99,7 @@ impl Dealer {
 }
 
 fn run_worker(
+    number: usize,
     mut runtime: Builder,
     pulse: Pulse,
     blueprint: Arc<Blueprint>,
@@ -106,6 +108,7 @@ fn run_worker(
     orders: mpsc::UnboundedReceiver<Order>,
     finish: oneshot::Sender<()>,
 ) {
+    metrics::begin_worker(number);
     let worker = Worker::new(&blueprint, network, load);
     // Its successor may come soon, and what this one holds should not outlive it.
     drop(blueprint);

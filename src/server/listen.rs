@@ -135,7 +135,7 @@ impl Listening {
 
     /// Hands over what waits already, before the listener is closed: the kernel would reset all of it, and with it
     /// requests that have been sent.
-    pub(super) fn accept_waiting(&self, listener: usize, deal: impl Fn(Arrival)) {
+    pub(super) fn accept_waiting(&self, deal: impl Fn(Arrival)) {
         // No more than can have waited: under a flood this, too, comes to an end.
         for _ in 0..BACKLOG {
             let socket = match self.socket.accept() {
@@ -150,7 +150,7 @@ impl Listening {
                 BoundAddress::Tcp(_) => Either::Left(socket.into()),
                 BoundAddress::Unix(_) => Either::Right(socket.into()),
             };
-            deal(Arrival { listener, stream });
+            deal(Arrival { listener: self.listener, stream });
         }
     }
 

@@ -1,5 +1,6 @@
 //! Binds, accepts, deals connections to workers, and drains. All spawning lives here.
 
+mod admin;
 mod alone;
 mod blueprint;
 mod connection;
@@ -26,8 +27,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use self::admin::AdminListening;
 pub(crate) use self::alone::with_upstreams;
-use self::blueprint::Blueprint;
+pub(crate) use self::blueprint::Blueprint;
 use self::dealer::Dealer;
 pub use self::inherited::{InheritError, InheritedSockets};
 pub use self::listen::BoundAddress;
@@ -36,9 +38,11 @@ pub(crate) use self::pulse::Pulses;
 pub use self::reload::Reloads;
 use self::reload::{Reloader, Requests};
 pub(crate) use self::snapshot::Snapshot;
-use self::state::State;
+pub(crate) use self::state::State;
 pub(crate) use self::visit::Visit;
+use crate::admin::Admin;
 use crate::config::Config;
+use crate::telemetry::metrics::ProcessFiles;
 use crate::upstream::resolve::{self, Lookups, SystemFiles};
 use crate::upstream::{Network, OwnListeners, TlsSetupError};
 
@@ -72,6 +76,15 @@ pub enum ServeError {
     /// Whoever reaches it would spend the credentials.
     #[error("other machines may reach `listen.{0}`, and nobody is asked who they are")]
     Open(Box<str>),
+    /// The admin listener's address cannot be had.
+    #[error("cannot listen on `{address}` (`admin`)")]
+    BindAdmin {
+        /// The address in the config.
+        address: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
     /// What `tls` says of an upstream cannot be used.
     #[error("the TLS of `upstream.{upstream}` cannot be set up")]
     Tls {
@@ -98,6 +111,8 @@ pub struct Server {
     listeners: Vec<Listening>,
     reloads: (Reloads, Requests),
     pulses: Pulses,
+    admin: Option<AdminListening>,
+    process_files: ProcessFiles,
     /// As they are while every file can still be read.
     system_files: SystemFiles,
 }
@@ -145,13 +160,27 @@ impl Server {
         }
         let blueprint = Blueprint::new(config, None)?;
         let config = &blueprint.config;
-        let system_files = SystemFiles::read(&config.server.lookup);
+        let admin = config.admin.as_ref().map(|admin| {
+            let address = || admin.address.to_string();
+            AdminListening::bind(admin).map_err(|source| ServeError::BindAdmin { address: address(), source })
+        });
+        let admin = admin.transpose()?;
+        let (process_files, system_files) = (ProcessFiles::open(), SystemFiles::read(&config.server.lookup));
         // `available_parallelism` counts affinity and the cgroup's quota, which may be out of reach later.
         let usable = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let workers = config.server.workers.unwrap_or_else(usable);
         let pulses = Pulses::of(workers.get());
         let reloads = reload::requests();
-        Ok(Self { blueprint: Arc::new(blueprint), workers, listeners, reloads, pulses, system_files })
+        Ok(Self {
+            blueprint: Arc::new(blueprint),
+            workers,
+            listeners,
+            admin,
+            reloads,
+            pulses,
+            process_files,
+            system_files,
+        })
     }
 
     /// Finds out what [`bind`](Self::bind) would, without taking an address.
@@ -183,6 +212,11 @@ impl Server {
         self.reloads.0.clone()
     }
 
+    /// Where the admin listener is bound.
+    pub fn admin_address(&self) -> Option<BoundAddress> {
+        self.admin.as_ref().map(|admin| admin.address().clone())
+    }
+
     /// Serves until `stop`, then goes on accepting for `drain_delay`, and finishes what has begun, for as long as `drain`
     /// allows. Config and secrets are read again meanwhile.
     ///
@@ -201,7 +235,9 @@ impl Server {
 
     async fn serve_watched(self, stop: impl Future<Output = ()>) -> Result<Drained, ServeError> {
         let (resolver, lookups) = resolve::resolver(self.blueprint.config.server.lookup.clone(), self.system_files);
-        let own = OwnListeners::new(self.listeners.iter().filter_map(|listening| listening.address().tcp()));
+        let admin_address = self.admin.as_ref().map(AdminListening::address);
+        let bound = self.listeners.iter().map(Listening::address).chain(admin_address);
+        let own = OwnListeners::new(bound.filter_map(BoundAddress::tcp));
         let network = Network { resolver, own };
         let dealer = Dealer::start(self.workers, &self.blueprint, &network, &self.pulses)?;
         let state = State::new(self.blueprint);
@@ -216,6 +252,10 @@ impl Server {
         )?;
         drop(network);
         let lookups = spawn_lookups(lookups);
+        let in_force = state.in_force();
+        let admin = self.admin.zip(in_force.config.admin.as_ref()).map(|(listening, config)| {
+            spawn_admin(listening.serve(Admin::new(config, Arc::clone(&state), self.pulses, self.process_files)))
+        });
         {
             let mut accepting: FuturesUnordered<_> =
                 self.listeners.iter().map(|listening| listening.accept(|arrival| dealer.deal(arrival))).collect();
@@ -224,13 +264,17 @@ impl Server {
                 Some(outcome) = accepting.next() => outcome.map_err(ServeError::Worker)?,
             }
         }
-        for (index, listening) in self.listeners.iter().enumerate() {
-            listening.accept_waiting(index, |arrival| dealer.deal(arrival));
+        for listening in &self.listeners {
+            listening.accept_waiting(|arrival| dealer.deal(arrival));
         }
         drop(self.listeners);
         let drained = dealer.drain(state.in_force().config.server.drain).await;
         drop(reloads);
         lookups.abort();
+        // Last, so that whoever asks is told that it drains for as long as it does.
+        if let Some(admin) = admin {
+            admin.abort();
+        }
         Ok(drained)
     }
 }
@@ -258,6 +302,12 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) -> JoinHandle<()> 
 #[expect(clippy::disallowed_methods, reason = "the one place that spawns on the main thread")]
 pub(crate) fn spawn_lookup(lookup: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(lookup);
+}
+
+/// Starts the admin listener, or one of its connections.
+#[expect(clippy::disallowed_methods, reason = "the one place that spawns on the main thread")]
+fn spawn_admin(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(task)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that spawns on the main thread")]

@@ -36,7 +36,7 @@ pub(super) struct Pulse {
 }
 
 impl Pulses {
-    pub(super) fn of(workers: usize) -> Self {
+    pub(crate) fn of(workers: usize) -> Self {
         Self(Arc::new(Shared {
             clock: AtomicU64::new(0),
             beats: (0..workers).map(|_| AtomicU64::new(0)).collect(),

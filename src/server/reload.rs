@@ -206,6 +206,8 @@ fn fixed_at_start(bound: &Config, read: &Config) -> Option<&'static str> {
         Some("listen")
     } else if bound.server.workers != read.server.workers {
         Some("server.workers")
+    } else if bound.admin != read.admin {
+        Some("admin")
     } else if bound.server.lookup != read.server.lookup {
         Some("server.nameservers` or `hosts_file")
     } else {

@@ -20,13 +20,15 @@ pub(crate) struct ReloadState {
     /// How many configs have come into force, the first included.
     pub(crate) generation: u64,
     /// When the one in force came into force.
-    pub(crate) since: SystemTime,
+    pub(crate) in_force_since: SystemTime,
     /// When all files were last read without a fault.
     pub(crate) read: SystemTime,
     /// Reloads that changed something.
-    pub(crate) successes: u64,
+    pub(crate) succeeded: u64,
     /// Reloads that would have changed something, and could not.
-    pub(crate) failures: u64,
+    pub(crate) failed: u64,
+    /// When a reading last made a difference, or could not.
+    pub(crate) last: Option<SystemTime>,
     /// Why what is in force is not what the files say. `None`: it is.
     pub(crate) stale: Option<Stale>,
 }
@@ -40,9 +42,17 @@ pub(crate) struct Stale {
 }
 
 impl State {
-    pub(super) fn new(blueprint: Arc<Blueprint>) -> Arc<Self> {
+    pub(crate) fn new(blueprint: Arc<Blueprint>) -> Arc<Self> {
         let now = SystemTime::now();
-        let reload = ReloadState { generation: 1, since: now, read: now, successes: 0, failures: 0, stale: None };
+        let reload = ReloadState {
+            generation: 1,
+            in_force_since: now,
+            read: now,
+            succeeded: 0,
+            failed: 0,
+            last: None,
+            stale: None,
+        };
         Arc::new(Self { in_force: Mutex::new(blueprint), reload: Mutex::new(reload), draining: AtomicBool::new(false) })
     }
 
@@ -70,19 +80,21 @@ impl State {
         reload.stale.take().is_some()
     }
 
-    pub(super) fn adopt(&self, blueprint: Arc<Blueprint>) {
+    pub(crate) fn adopt(&self, blueprint: Arc<Blueprint>) {
         *lock(&self.in_force) = blueprint;
         let mut reload = lock(&self.reload);
         let now = SystemTime::now();
         reload.generation += 1;
-        reload.successes += 1;
-        (reload.since, reload.read, reload.stale) = (now, now, None);
+        reload.succeeded += 1;
+        reload.last = Some(now);
+        (reload.in_force_since, reload.read, reload.stale) = (now, now, None);
     }
 
     /// What is in force stays so, for `reason`. Whether that is news.
-    pub(super) fn keep(&self, reason: &str) -> bool {
+    pub(crate) fn keep(&self, reason: &str) -> bool {
         let mut reload = lock(&self.reload);
-        reload.failures += 1;
+        reload.failed += 1;
+        reload.last = Some(SystemTime::now());
         match &mut reload.stale {
             Some(stale) if *stale.reason == *reason => false,
             Some(stale) => {

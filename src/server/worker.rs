@@ -18,6 +18,7 @@ use super::connection;
 use super::snapshot::{Limits, Snapshot};
 use super::socket::{CallerSocket, Stream};
 use crate::caller::{Peer, PeerProcess};
+use crate::telemetry::metrics;
 use crate::upstream::Network;
 use crate::wire::Tcp;
 
@@ -105,6 +106,7 @@ impl Worker {
 
     fn admit(self: &Rc<Self>, arrival: Arrival) {
         let departure = Departure(Rc::clone(self));
+        metrics::on_worker(|account| account.accepted.add(1));
         // A socket that the runtime cannot take has lost its caller already.
         let Ok((peer, stream)) = take_over(arrival) else { return };
         super::spawn(async move {
@@ -160,6 +162,7 @@ struct Departure(Rc<Worker>);
 impl Drop for Departure {
     fn drop(&mut self) {
         self.0.load.fetch_sub(1, Ordering::Relaxed);
+        metrics::on_worker(|account| account.departed.add(1));
         self.0.ended.notify_one();
     }
 }

@@ -13,6 +13,7 @@ use crate::correlation::{Correlation, RequestId, X_REQUEST_ID};
 use crate::error::{self, ProxyError};
 use crate::headers::Outgoing;
 use crate::policy::PolicyError;
+use crate::telemetry::metrics::{self, Ended, Outcome};
 use crate::upstream::{BrokenAnswer, Exchange, Upstream};
 
 /// What happened to one request. Told when it is dropped.
@@ -69,6 +70,7 @@ impl AccessRecord {
     }
 
     fn new(method: Option<Method>, uri: Uri, correlation: Correlation) -> Self {
+        metrics::on_worker(|account| account.in_flight.add(1));
         Self {
             began: Instant::now(),
             method,
@@ -167,8 +169,38 @@ impl AccessRecord {
     }
 }
 
+impl AccessRecord {
+    fn count(&self, took: Duration) {
+        let outcome = match (self.status, self.answered_by) {
+            (None, _) | (_, None) => Outcome::Gone,
+            (Some(_), Some(AnsweredBy::Sidekey)) => Outcome::Sidekey,
+            (Some(_), Some(AnsweredBy::Upstream)) if self.finished => Outcome::Upstream,
+            (Some(_), Some(AnsweredBy::Upstream)) if self.broken_off.is_some() => Outcome::Cut,
+            (Some(_), Some(AnsweredBy::Upstream)) => Outcome::Gone,
+        };
+        let ended = Ended {
+            caller: self.caller.id(),
+            status: self.status,
+            outcome,
+            problem: self.refusal.as_ref().map(|refusal| refusal.slug),
+            took,
+            phases: self.exchange.as_ref().map(|exchange| exchange.phases()),
+            sent: self.exchange.as_ref().map_or(0, |exchange| exchange.sent()),
+            received: self.received,
+            scrubbed: self.scrubbed,
+            would_refuse: self.would_refuse.is_some(),
+        };
+        metrics::on_worker(|account| {
+            account.in_flight.subtract(1);
+            self.upstream.as_ref().map_or(&account.astray, |upstream| upstream.account()).enter(&ended);
+        });
+    }
+}
+
 impl Drop for AccessRecord {
     fn drop(&mut self) {
-        line::write(self, self.began.elapsed());
+        let took = self.began.elapsed();
+        self.count(took);
+        line::write(self, took);
     }
 }

@@ -4,9 +4,6 @@ use std::cell::RefCell;
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime as Rfc3339};
-
 thread_local! {
     /// The second that was written last, and how: a calendar is consulted once a second, not once a line.
     static SECOND: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
@@ -18,17 +15,18 @@ const WHOLE_SECONDS: usize = "2026-11-22T06:40:00".len();
 /// A point in time that is told later: as a date, and by how long it is past.
 pub(crate) struct Moment {
     at: Instant,
+    time: SystemTime,
     date: String,
 }
 
 impl Moment {
     pub(crate) fn now() -> Self {
-        let mut date = String::new();
-        // Writing to a string does not fail.
-        let _ = write_now(&mut date);
-        date.truncate(WHOLE_SECONDS);
-        date.push('Z');
-        Self { at: Instant::now(), date }
+        let time = SystemTime::now();
+        Self { at: Instant::now(), time, date: rfc3339(time) }
+    }
+
+    pub(crate) fn time(&self) -> SystemTime {
+        self.time
     }
 
     /// In RFC 3339, to the second.
@@ -46,8 +44,7 @@ pub(super) fn write_now(out: &mut impl fmt::Write) -> fmt::Result {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     SECOND.with_borrow_mut(|(second, text)| {
         if *second != now.as_secs() {
-            text.clear();
-            Rfc3339.format_time(&mut Writer::new(text))?;
+            *text = rfc3339(UNIX_EPOCH + Duration::from_secs(now.as_secs()));
             text.truncate(WHOLE_SECONDS);
             *second = now.as_secs();
         }
@@ -60,9 +57,29 @@ pub(super) fn write_now(out: &mut impl fmt::Write) -> fmt::Result {
     out.write_char('Z')
 }
 
+/// `2026-11-22T06:40:00Z` (RFC 3339).
+pub(crate) fn rfc3339(at: SystemTime) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    let seconds = at.duration_since(UNIX_EPOCH).map_or(0, |since: Duration| since.as_secs());
+    let (days, in_day) = (seconds / DAY, seconds % DAY);
+    // Howard Hinnant's `civil_from_days`: years begin in March, so that the day that comes and goes is the last one.
+    let days = days + 719_468;
+    let (era, in_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (in_era - in_era / 1460 + in_era / 36_524 - in_era / 146_096) / 365;
+    let in_year = in_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * in_year + 2) / 153;
+    let day = in_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (in_day / 3600, in_day / 60 % 60, in_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::write_now;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::{rfc3339, write_now};
 
     #[test]
     fn a_time_is_rfc_3339_with_microseconds() {
@@ -74,5 +91,18 @@ mod tests {
         let mut later = String::new();
         std::iter::repeat_with(|| write_now(&mut later)).find(|_| true).unwrap().unwrap();
         assert!(later >= text, "{later} after {text}");
+    }
+
+    #[test]
+    fn a_time_is_rfc_3339() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_795_330_800, "2026-11-22T07:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! What the operator is told: one access record for each request, and events, written by a thread of their own.
 
 pub(crate) mod access;
-mod clock;
+pub(crate) mod clock;
 mod format;
+pub(crate) mod metrics;
 mod panics;
 mod settings;
 mod sink;

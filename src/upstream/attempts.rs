@@ -91,6 +91,7 @@ async fn try_other_credential(
     }
     let Recourse::Try(tried) = preference.after_refusal(authorized.which()).await else { return outcome };
     *changed = true;
+    upstream.account().fallbacks.add(1);
     discard(outcome).await;
     let outcome = attempt_again(authorized, upstream, authorized.which().other()).await;
     tried.settle(judge(&outcome, upstream));

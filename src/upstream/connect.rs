@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -20,6 +21,7 @@ use super::tls;
 pub(crate) use super::tls::TlsSetupError;
 use crate::config::{self, Timeouts};
 use crate::server::descriptors;
+use crate::telemetry::metrics::{self, UpstreamAccount};
 use crate::wire::Tcp;
 
 /// How long one address has before the next is tried beside it (RFC 8305 5).
@@ -76,13 +78,19 @@ pub(super) struct Dialer {
     tls: Option<tls::Client>,
     network: Network,
     timeouts: Timeouts,
+    account: Arc<UpstreamAccount>,
 }
 
 impl Dialer {
     pub(super) fn new(config: &config::Upstream, tls: Option<tls::Client>, network: Network) -> Self {
         let (origin, timeouts) = (config.origin.clone(), config.timeouts);
         let allowance = Allowance::new(origin.host(), config.allow_private);
-        Self { origin, allowance, tls, network, timeouts }
+        Self { origin, allowance, tls, network, timeouts, account: metrics::upstream(&config.name) }
+    }
+
+    /// Where its connections are counted.
+    pub(super) fn account(&self) -> &Arc<UpstreamAccount> {
+        &self.account
     }
 
     /// Dials the upstream. Dropping the future closes whatever had been begun.

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep_until};
 
 use super::body::{Exchange, RequestBody, Upload};
+use super::census::Counted;
 use super::connect::{ConnectError, Dialer};
 use super::phases::Phases;
 use super::socket::{UpstreamIo, UpstreamSocket, Wire};
@@ -33,6 +34,7 @@ pub(super) struct Connection {
     /// One for all its exchanges: it is set anew only when it rings, or would ring too late.
     alarm: Pin<Box<Sleep>>,
     idle_since: Instant,
+    counted: Counted,
 }
 
 /// The task that drives a connection, which ends with it.
@@ -55,12 +57,13 @@ pub(super) enum Failed {
 impl Connection {
     /// Dials. Dropping the future closes whatever had been begun.
     pub(super) async fn open(dialer: &Dialer, phases: &Phases) -> Result<Self, ConnectError> {
-        Self::over(dialer.dial(phases).await?).await
+        let dialled = dialer.dial(phases).await.inspect_err(|_| dialer.account().not_opened.add(1));
+        Self::over(dialled?, dialer).await
     }
 
     /// Speaks HTTP over what was dialled.
-    pub(super) async fn over(wire: Wire) -> Result<Self, ConnectError> {
-        let socket = UpstreamSocket::new(wire);
+    pub(super) async fn over(wire: Wire, dialer: &Dialer) -> Result<Self, ConnectError> {
+        let (socket, counted) = (UpstreamSocket::new(wire), Counted::new(dialer.account()));
         let io = TokioIo::new(UpstreamIo(Rc::clone(&socket)));
         let (sender, connection) = Builder::new()
             .max_buf_size(MAX_BUFFER)
@@ -73,7 +76,7 @@ impl Connection {
         }));
         let now = Instant::now();
         let alarm = Box::pin(sleep_until((now + FIRST_ALARM).into()));
-        Ok(Self { sender, socket, driver, alarm, idle_since: now })
+        Ok(Self { sender, socket, driver, alarm, idle_since: now, counted })
     }
 
     /// Sends one request, and waits for the response's header as long as `timeouts` allow.
@@ -85,6 +88,7 @@ impl Connection {
         exchange: &Exchange,
         timeouts: &Timeouts,
     ) -> Result<Response<Incoming>, Failed> {
+        self.counted.work();
         exchange.begin(request.body());
         tokio::select! {
             biased;
@@ -121,6 +125,7 @@ impl Connection {
     pub(super) fn rest(&mut self) {
         self.socket.borrow_mut().rest();
         self.idle_since = Instant::now();
+        self.counted.rest();
     }
 
     pub(super) fn idle_since(&self) -> Instant {

@@ -6,6 +6,7 @@ mod attempts;
 mod body;
 mod breaker;
 mod budget;
+mod census;
 mod connect;
 mod connection;
 mod endpoint;
@@ -51,6 +52,7 @@ use crate::credential::{Credential, Credentials, Which};
 use crate::policy::Mode;
 use crate::policy::rules::Rules;
 use crate::scrub::Scrubber;
+use crate::telemetry::metrics::{self, UpstreamAccount};
 
 /// One vendor's API, as one worker sees it while one config is in force: but for `shared`, nothing in it is another
 /// worker's, or another upstream's.
@@ -71,6 +73,7 @@ pub(crate) struct Upstream {
     timeouts: config::Timeouts,
     connections: Rc<Connections>,
     shared: Arc<Shared>,
+    account: Arc<UpstreamAccount>,
 }
 
 impl Upstream {
@@ -105,6 +108,7 @@ impl Upstream {
             timeouts: config.timeouts,
             connections: kept.map_or_else(|| Connections::new(config, endpoint, network), Rc::clone),
             shared: Arc::clone(shared),
+            account: metrics::upstream(&config.name),
         }
     }
 
@@ -200,6 +204,11 @@ impl Upstream {
 
     pub(crate) fn timeouts(&self) -> &config::Timeouts {
         &self.timeouts
+    }
+
+    /// Where this worker counts what becomes of its requests.
+    pub(crate) fn account(&self) -> &UpstreamAccount {
+        &self.account
     }
 
     /// What every worker knows of it.

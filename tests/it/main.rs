@@ -13,6 +13,7 @@
 #![allow(clippy::disallowed_methods, reason = "the harness waits on plain threads")]
 #![allow(clippy::print_stderr, reason = "a test that failed shows what sidekey wrote")]
 
+mod admin;
 mod attacks;
 mod breaker;
 mod commands;
@@ -32,6 +33,7 @@ mod logging;
 mod lost;
 mod malformed;
 mod matching;
+mod metrics;
 mod pooling;
 mod readme;
 mod references;

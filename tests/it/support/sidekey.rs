@@ -89,6 +89,23 @@ impl Sidekey {
         self.addresses[index].parse().unwrap()
     }
 
+    /// Where the admin listener is.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        let line = until("the admin listener", || {
+            let log = self.log();
+            log.lines().find(|line| line.contains("admin listener bound")).map(str::to_owned)
+        });
+        let line: Value = serde_json::from_str(&line).unwrap();
+        line["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// What the admin listener answers to a GET of `page`, with `fields`, each with its line's end.
+    pub(crate) fn ask_admin(&self, page: &str, fields: &str) -> super::Response {
+        let mut caller = self.connect_to(self.admin_address());
+        caller.send(super::get_with(page, fields));
+        caller.response()
+    }
+
     pub(crate) fn connect(&self) -> Caller {
         self.connect_to(self.address())
     }

@@ -1,0 +1,237 @@
+//! What a worker keeps account of: its connections, and for each upstream what became of requests. Everything is
+//! found when a config is loaded; a request only counts.
+
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::StatusCode;
+
+use super::cells::{COMPUTING, Cell, Histogram, WAITING};
+use super::registry::{CallerId, MAX_CALLERS};
+use crate::upstream::Phases;
+
+/// How many kinds of problem an upstream's requests can have: more than `docs/errors.md` knows.
+const MAX_PROBLEMS: usize = 64;
+
+/// One worker's account. Far from any other's in memory, so that no two write to one cache line.
+#[repr(align(128))]
+pub(crate) struct WorkerAccount {
+    /// Connections of callers that were taken over, and those of them that have ended.
+    pub(crate) accepted: Cell,
+    pub(crate) departed: Cell,
+    pub(crate) in_flight: Cell,
+    /// Of the requests that mean no upstream.
+    pub(crate) astray: UpstreamAccount,
+}
+
+impl WorkerAccount {
+    pub(super) fn new() -> Self {
+        let (accepted, departed, in_flight) = Default::default();
+        Self { accepted, departed, in_flight, astray: UpstreamAccount::new("") }
+    }
+
+    /// Connections of callers that are there now.
+    pub(crate) fn open_connections(&self) -> u64 {
+        self.accepted.value().saturating_sub(self.departed.value())
+    }
+}
+
+/// One worker's account of one upstream, which outlives the config that named it.
+#[repr(align(128))]
+pub(crate) struct UpstreamAccount {
+    pub(super) name: Box<str>,
+    /// One for each caller that has come.
+    pub(super) callers: Box<[OnceLock<Box<Outcomes>>]>,
+    pub(super) problems: [(OnceLock<&'static str>, Cell); MAX_PROBLEMS],
+    /// When sidekey last had a 5xx of its own to give: milliseconds since 1970, and in the lowest byte the problem's place.
+    pub(super) last_failure: Cell,
+    /// When the upstream last said 401, in milliseconds since 1970.
+    pub(super) last_rejection: Cell,
+    pub(super) rejected: Cell,
+    pub(super) throttled: Cell,
+    pub(super) limited: Cell,
+    pub(super) would_refuse: Cell,
+    pub(super) scrubbed: Cell,
+    pub(super) sent: Cell,
+    pub(super) received: Cell,
+    pub(super) duration: Histogram,
+    /// From when a request had left to the header of its response.
+    pub(super) first_byte: Histogram,
+    pub(super) look_up: Histogram,
+    pub(super) connect: Histogram,
+    pub(super) tls: Histogram,
+    /// Placing a credential that is a signature.
+    pub(crate) signing: Histogram,
+    /// Requests that got their credential, and how often it was placed for them.
+    pub(crate) placed: Cell,
+    /// Sent once more because of what became of them; the other credential used.
+    pub(super) retries: Cell,
+    pub(crate) fallbacks: Cell,
+    pub(crate) open: Cell,
+    pub(crate) idle: Cell,
+    pub(crate) opened: Cell,
+    pub(crate) reused: Cell,
+    pub(crate) not_opened: Cell,
+}
+
+/// Requests by how they ended, for each class of status.
+#[derive(Default)]
+pub(super) struct Outcomes(pub(super) [[Cell; CLASSES.len()]; OUTCOMES.len()]);
+
+/// Classes of status, as the label `code` has them. A caller that went away before has seen none.
+pub(super) const CLASSES: [&str; 5] = ["none", "2xx", "3xx", "4xx", "5xx"];
+/// The label `outcome`, in the order of [`Outcome`].
+pub(super) const OUTCOMES: [&str; 4] = ["upstream", "sidekey", "cut", "gone"];
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// With the upstream's answer, whole.
+    Upstream,
+    /// With an answer of sidekey's own.
+    Sidekey,
+    /// With a part of the upstream's, which broke off.
+    Cut,
+    /// The caller went away before the end of its answer.
+    Gone,
+}
+
+/// A request that has ended.
+pub(crate) struct Ended<'a> {
+    pub(crate) caller: CallerId,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) outcome: Outcome,
+    /// What kind of problem sidekey's own answer was.
+    pub(crate) problem: Option<&'static str>,
+    pub(crate) took: Duration,
+    /// `None`: it went to no upstream.
+    pub(crate) phases: Option<&'a Phases>,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    pub(crate) scrubbed: u64,
+    pub(crate) would_refuse: bool,
+}
+
+impl UpstreamAccount {
+    pub(super) fn new(name: &str) -> Self {
+        let [duration, first_byte, look_up, connect, tls] = [(); 5].map(|()| Histogram::new(&WAITING));
+        let (last_failure, last_rejection, rejected, throttled, limited) = Default::default();
+        let (would_refuse, scrubbed, sent, received, placed, retries, fallbacks) = Default::default();
+        let (open, idle, opened, reused, not_opened) = Default::default();
+        Self {
+            name: name.into(),
+            callers: (0..MAX_CALLERS).map(|_| OnceLock::new()).collect(),
+            problems: [(); MAX_PROBLEMS].map(|()| Default::default()),
+            last_failure,
+            last_rejection,
+            rejected,
+            throttled,
+            limited,
+            would_refuse,
+            scrubbed,
+            sent,
+            received,
+            duration,
+            first_byte,
+            look_up,
+            connect,
+            tls,
+            signing: Histogram::new(&COMPUTING),
+            placed,
+            retries,
+            fallbacks,
+            open,
+            idle,
+            opened,
+            reused,
+            not_opened,
+        }
+    }
+
+    /// Enters a request.
+    pub(crate) fn enter(&self, ended: &Ended<'_>) {
+        if let Some(outcomes) = self.callers.get(ended.caller.0) {
+            // A caller's first request on this worker makes room for it.
+            outcomes.get_or_init(Box::default).enter(ended);
+        }
+        self.duration.observe(ended.took);
+        for (cell, amount) in [
+            (&self.sent, ended.sent),
+            (&self.received, ended.received),
+            (&self.scrubbed, ended.scrubbed),
+            (&self.would_refuse, ended.would_refuse.into()),
+        ] {
+            if amount > 0 {
+                cell.add(amount);
+            }
+        }
+        match (ended.outcome, ended.status) {
+            (Outcome::Sidekey, Some(StatusCode::TOO_MANY_REQUESTS)) => self.limited.add(1),
+            (_, Some(StatusCode::TOO_MANY_REQUESTS)) => self.throttled.add(1),
+            (Outcome::Upstream | Outcome::Cut | Outcome::Gone, Some(StatusCode::UNAUTHORIZED)) => {
+                self.rejected.add(1);
+                self.last_rejection.set(now_in_millis());
+            }
+            (Outcome::Upstream | Outcome::Sidekey | Outcome::Cut | Outcome::Gone, Some(_) | None) => {}
+        }
+        if let Some(phases) = ended.phases {
+            self.enter_phases(phases);
+        }
+        if let Some(problem) = ended.problem {
+            self.enter_problem(problem, ended.status.is_some_and(|status| status.is_server_error()));
+        }
+    }
+
+    fn enter_phases(&self, phases: &Phases) {
+        for (histogram, time) in [
+            (&self.look_up, phases.lookup_time()),
+            (&self.connect, phases.connect_time()),
+            (&self.tls, phases.tls_time()),
+            (&self.first_byte, phases.wait_time()),
+        ] {
+            if let Some(time) = time {
+                histogram.observe(time);
+            }
+        }
+        if phases.retries() > 0 {
+            self.retries.add(phases.retries().into());
+        }
+    }
+
+    /// Few kinds ever come up: the first of each takes the next free place.
+    fn enter_problem(&self, problem: &'static str, failure: bool) {
+        let place = self.problems.iter().position(|(known, _)| *known.get_or_init(|| problem) == problem);
+        let Some((at, (_, count))) = place.and_then(|at| Some((at, self.problems.get(at)?))) else { return };
+        count.add(1);
+        if failure {
+            self.last_failure.set(now_in_millis() << 8 | at as u64);
+        }
+    }
+}
+
+impl Outcomes {
+    fn enter(&self, ended: &Ended<'_>) {
+        let row = match ended.outcome {
+            Outcome::Upstream => 0,
+            Outcome::Sidekey => 1,
+            Outcome::Cut => 2,
+            Outcome::Gone => 3,
+        };
+        let column = match ended.status.map(|status| status.as_u16()) {
+            None => 0,
+            Some(..300) => 1,
+            Some(300..400) => 2,
+            Some(400..500) => 3,
+            // RFC 9110 15: what is no status is taken for a 5xx.
+            Some(500..) => 4,
+        };
+        if let Some(cell) = self.0.get(row).and_then(|row: &[Cell; CLASSES.len()]| row.get(column)) {
+            cell.add(1);
+        }
+    }
+}
+
+fn now_in_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or_default()
+}

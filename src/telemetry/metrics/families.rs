@@ -1,0 +1,185 @@
+//! Every metric that there is, with its help text. `docs/metrics.md` has the same list, which a test compares.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::accounts::UpstreamAccount;
+use super::cells::{COMPUTING, Cell, Histogram, WAITING};
+use super::exposition::{Exposition, Format};
+use super::ledger::Ledger;
+use super::process::ProcessFiles;
+use crate::server::State;
+
+/// The whole page.
+pub(crate) fn render(format: Format, state: &State, files: &ProcessFiles) -> String {
+    let ledger = Ledger::open();
+    let mut page = Exposition::new(format);
+    requests(&mut page, &ledger);
+    callers(&mut page, &ledger);
+    answers(&mut page, &ledger);
+    connections(&mut page, &ledger);
+    credentials(&mut page, &ledger, state);
+    config(&mut page, state);
+    page.gauge("sidekey_build_info", "1, and which sidekey this is.", |samples| {
+        samples.add(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    });
+    files.write(&mut page);
+    page.finish()
+}
+
+fn requests(page: &mut Exposition, ledger: &Ledger) {
+    let help = "Requests that have ended, by class of status and by outcome: upstream (its whole answer passed), sidekey \
+                (it answered by itself), cut (the answer broke off, or the caller went away in it), gone (the caller \
+                went away before).";
+    page.counter("sidekey_requests", help, |samples| {
+        ledger.each_outcome(|upstream, caller, code, outcome, count| {
+            let labels = [("upstream", upstream), ("caller", caller), ("code", code), ("outcome", outcome)];
+            samples.add(&labels, count);
+        });
+    });
+    let help =
+        "Answers of sidekey's own to what it could not pass on, by the kind of problem, as docs/errors.md has it.";
+    page.counter("sidekey_problems", help, |samples| {
+        ledger.each_problem(|upstream, problem, count| {
+            samples.add(&[("upstream", upstream), ("problem", problem)], count);
+        });
+    });
+    page.gauge("sidekey_requests_in_flight", "Requests that have begun and not ended.", |samples| {
+        samples.add(&[], ledger.in_flight());
+    });
+    durations(page, ledger, "sidekey_request_duration_seconds", "From a request's header to its answer's end.", |a| {
+        &a.duration
+    });
+    let help = "Bytes of requests' bodies that were sent upstream.";
+    counts(page, ledger, "sidekey_request_body_bytes", help, |account| &account.sent);
+    let help = "Bytes of answers' bodies that were handed to callers.";
+    counts(page, ledger, "sidekey_response_body_bytes", help, |account| &account.received);
+    let help = "Requests refused with 429 by sidekey, for a limit.";
+    counts(page, ledger, "sidekey_limited_requests", help, |account| &account.limited);
+    let help = "Requests that passed although rules that are only reported would have refused them.";
+    counts(page, ledger, "sidekey_would_refuse", help, |account| &account.would_refuse);
+}
+
+fn callers(page: &mut Exposition, ledger: &Ledger) {
+    page.counter("sidekey_caller_connections_accepted", "Connections of callers, by worker.", |samples| {
+        for (number, worker) in ledger.workers() {
+            samples.add(&[("worker", &number.to_string())], worker.accepted.value());
+        }
+    });
+    page.gauge("sidekey_caller_connections", "Open connections of callers, by worker.", |samples| {
+        for (number, worker) in ledger.workers() {
+            samples.add(&[("worker", &number.to_string())], worker.open_connections());
+        }
+    });
+}
+
+fn answers(page: &mut Exposition, ledger: &Ledger) {
+    let help = "From sending a request upstream to the header of its response, each attempt by itself.";
+    durations(page, ledger, "sidekey_upstream_first_byte_seconds", help, |account| &account.first_byte);
+    let help = "Times that the upstream answered 401: it does not take the credential.";
+    counts(page, ledger, "sidekey_upstream_unauthorized", help, |account| &account.rejected);
+    let help = "Times that the upstream answered 429: it is asked too often.";
+    counts(page, ledger, "sidekey_upstream_throttled", help, |account| &account.throttled);
+    let help = "Times that the credential was found in an answer, and taken out.";
+    counts(page, ledger, "sidekey_scrubbed", help, |account| &account.scrubbed);
+    counts(page, ledger, "sidekey_retries", "Further attempts after one that failed.", |account| &account.retries);
+    let help = "Requests that were sent again with the other credential.";
+    counts(page, ledger, "sidekey_fallbacks", help, |account| &account.fallbacks);
+}
+
+fn connections(page: &mut Exposition, ledger: &Ledger) {
+    page.gauge("sidekey_upstream_connections", "Open connections to the upstream, by what they do.", |samples| {
+        for (upstream, accounts) in ledger.upstreams() {
+            let connections = accounts.connections();
+            for (state, count) in [("idle", connections.idle), ("active", connections.active)] {
+                samples.add(&[("upstream", upstream), ("state", state)], count);
+            }
+        }
+    });
+    let help = "Connections that were made to the upstream.";
+    counts(page, ledger, "sidekey_upstream_connections_opened", help, |account| &account.opened);
+    let help = "Connections to the upstream that could not be made.";
+    counts(page, ledger, "sidekey_upstream_connections_failed", help, |account| &account.not_opened);
+    let help = "Requests that went on a connection that was there already.";
+    counts(page, ledger, "sidekey_upstream_connections_reused", help, |account| &account.reused);
+    let help = "Finding the addresses of the upstream's name, for a new connection.";
+    durations(page, ledger, "sidekey_upstream_lookup_seconds", help, |account| &account.look_up);
+    let help = "Connecting to the upstream, over all its addresses.";
+    durations(page, ledger, "sidekey_upstream_connect_seconds", help, |account| &account.connect);
+    durations(page, ledger, "sidekey_upstream_tls_seconds", "The TLS handshake with the upstream.", |account| {
+        &account.tls
+    });
+}
+
+fn credentials(page: &mut Exposition, ledger: &Ledger, state: &State) {
+    let help = "Times that the credential was put on a request.";
+    counts(page, ledger, "sidekey_credentials_placed", help, |account| &account.placed);
+    let help = "Computing a credential that is a signature, the body's digest included.";
+    page.histogram("sidekey_signing_seconds", help, |series| {
+        for (upstream, accounts) in ledger.upstreams() {
+            let sum = accounts.sum(&COMPUTING, |account| &account.signing);
+            if sum.count() > 0 {
+                series.add(&[("upstream", upstream)], &sum);
+            }
+        }
+    });
+    let in_force = state.in_force();
+    let help = "When the credential that is in use was first read as it is now.";
+    page.gauge("sidekey_secret_read_timestamp_seconds", help, |samples| {
+        for (upstream, prepared) in in_force.each_upstream() {
+            samples.add(&[("upstream", &upstream.name)], seconds(prepared.shared.secret().since().time()));
+        }
+    });
+    let help = "1 if there is a usable secret. An optional upstream without one answers 503.";
+    page.gauge("sidekey_secret_usable", help, |samples| {
+        for (upstream, _) in in_force.each_upstream() {
+            samples.add(&[("upstream", &upstream.name)], u8::from(upstream.credentials.first().is_some()));
+        }
+    });
+}
+
+fn config(page: &mut Exposition, state: &State) {
+    let reload = state.reload();
+    page.counter("sidekey_config_reloads", "Readings of config and secrets that differed, by outcome.", |samples| {
+        samples.add(&[("outcome", "success")], reload.succeeded);
+        samples.add(&[("outcome", "failure")], reload.failed);
+    });
+    let help = "1 if the last reading was right: else what was read before is in force, and stale.";
+    page.gauge("sidekey_config_last_reload_successful", help, |samples| {
+        samples.add(&[], u8::from(reload.stale.is_none()));
+    });
+    let help = "When the config that is in force was read.";
+    page.gauge("sidekey_config_last_reload_success_timestamp_seconds", help, |samples| {
+        samples.add(&[], seconds(reload.in_force_since));
+    });
+    page.gauge("sidekey_ready", "1 if requests are to be sent here: not while it drains.", |samples| {
+        samples.add(&[], u8::from(!state.is_draining()));
+    });
+}
+
+/// A counter that has nothing but an upstream.
+fn counts(page: &mut Exposition, ledger: &Ledger, name: &str, help: &str, which: fn(&UpstreamAccount) -> &Cell) {
+    page.counter(name, help, |samples| {
+        for (upstream, accounts) in ledger.upstreams() {
+            samples.add(&[("upstream", upstream)], accounts.total(which));
+        }
+    });
+}
+
+fn durations(
+    page: &mut Exposition,
+    ledger: &Ledger,
+    name: &str,
+    help: &str,
+    which: fn(&UpstreamAccount) -> &Histogram,
+) {
+    page.histogram(name, help, |series| {
+        for (upstream, accounts) in ledger.upstreams() {
+            series.add(&[("upstream", upstream)], &accounts.sum(&WAITING, which));
+        }
+    });
+}
+
+/// Since 1970.
+pub(super) fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
