@@ -1,6 +1,7 @@
 //! The metrics: that they count what happened, that no request makes a series, and that the documentation, the dashboard
 //! and the alert rules speak of what there is.
 
+mod deployed;
 mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
