@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 
 use self::refusal::Refusal;
@@ -105,11 +105,15 @@ impl Admin {
         }
     }
 
-    /// Whether the request is for this listener, by every name that it gives. HTTP/1.0 may give none.
+    /// Whether the request is for this listener, by every name that it gives. HTTP/1.0 alone may give none.
     fn is_meant<B>(&self, request: &Request<B>) -> bool {
         let in_target = request.uri().authority().map(|authority| Some(authority.as_str()));
         let in_fields = request.headers().get_all(HOST).iter().map(|host| host.to_str().ok());
-        in_target.into_iter().chain(in_fields).all(|authority| {
+        let mut given = in_target.into_iter().chain(in_fields).peekable();
+        if given.peek().is_none() {
+            return request.version() == Version::HTTP_10;
+        }
+        given.all(|authority| {
             let host = authority.and_then(|authority| route::host_of(authority).ok());
             host.is_some_and(|host| {
                 let is_address = || self.any_address && matches!(Host::parse(&host), Some(Host::Address(_)));

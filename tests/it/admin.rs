@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Origin, Sidekey, check_with, command, get, get_from, get_with, until, until_true};
+use crate::support::{Origin, Sidekey, check_with, command, get, get_from, until, until_true};
 
 const ADMIN: &str = "\n[admin]\naddress = \"127.0.0.1:0\"\n";
 
@@ -347,10 +347,9 @@ fn health_says_why_it_cannot_tell() {
 }
 
 #[test]
-fn it_takes_a_name_only_as_a_person_would_write_it() {
-    // HTTP/1.0 may leave Host out, and then means whom it has reached.
+fn http_1_0_alone_may_name_no_host() {
     let origin = Origin::ok();
     let sidekey = start(&origin, ADMIN);
     assert_eq!(asked(&sidekey, "GET /livez HTTP/1.0\r\n\r\n"), 200);
-    assert_eq!(sidekey.ask(get_with("/api/", "")).status, 200);
+    assert_eq!(asked(&sidekey, "GET /livez HTTP/1.1\r\n\r\n"), 421);
 }

@@ -319,3 +319,31 @@ fn the_page_on_metrics_has_all_of_them_with_their_labels() {
     assert!(there.len() > 30, "{there:?}");
     assert_eq!(documented, there);
 }
+
+#[test]
+fn nothing_is_lost_between_workers() {
+    let origin = Origin::ok();
+    let config = "[server]\nworkers = 4\ndrain = \"1s\"\n".to_owned()
+        + &origin.upstream("api")
+        + "[admin]\naddress = \"127.0.0.1:0\"\n";
+    let sidekey = Sidekey::start(&config);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let mut caller = sidekey.connect();
+                for _ in 0..50 {
+                    caller.send(get("/api/"));
+                    assert_eq!(caller.response().status, 200);
+                    // Whoever scrapes meanwhile disturbs nobody.
+                    scrape(&sidekey);
+                }
+            });
+        }
+    });
+    let page = scrape_until(&sidekey, "sidekey_requests_total", &[("code", "2xx"), ("outcome", "upstream")], 400.0);
+    for name in ["sidekey_request_duration_seconds_count", "sidekey_credentials_placed_total"] {
+        assert_eq!(page.value(name, &[("upstream", "api")]), 400.0, "{name}");
+    }
+    assert_eq!(page.value("sidekey_response_body_bytes_total", &[]), 800.0);
+    assert_eq!(page.value("sidekey_requests_in_flight", &[]), 0.0);
+}
