@@ -8,7 +8,7 @@ use super::read::{At, Reader, Table};
 use super::{ListenAddress, Listener, names};
 use crate::upstream::Host;
 
-const EXPECTED: &str = "an address, `IP:PORT` or `unix:/PATH`";
+const EXPECTED: &str = "an address, `IP:PORT`, `unix:/PATH` or `systemd:NAME`";
 /// The mode of a Unix socket: its owner alone.
 const SOCKET_MODE: u32 = 0o600;
 /// The longest path that the operating systems' `sockaddr_un` holds, besides its final NUL.
@@ -60,6 +60,9 @@ fn read<'a>(name: &At<&'a str>, table: &mut Table<'a>) -> Option<ListenerFile<'a
     let names = names::read_hosts(table, "names");
     let upstream = table.text("upstream", "the name of an upstream");
     let dangerously_open = table.boolean("dangerously_open").is_some_and(|open| open.value);
+    if !table.has("address") {
+        table.refuse_missing("address", EXPECTED);
+    }
     let address = read_address(table);
     Some(ListenerFile { name: name.value, address, names, upstream, dangerously_open })
 }
@@ -83,9 +86,6 @@ pub(super) fn read_address(table: &mut Table<'_>) -> Option<At<ListenAddress>> {
 }
 
 fn parse_address(table: &mut Table<'_>) -> Option<At<ListenAddress>> {
-    if !table.has("address") {
-        table.refuse_missing("address", EXPECTED);
-    }
     let source = table.reader().source;
     table.parsed("address", EXPECTED, |text| match text.split_once(':') {
         Some(("unix", path)) if path.is_empty() || path.chars().any(char::is_control) => {

@@ -199,7 +199,7 @@ impl Server {
     /// The addresses that it has bound itself, and gives up when it ends.
     pub(crate) fn own_addresses(&self) -> Vec<BoundAddress> {
         let own = self.listeners.iter().filter(|listening| !listening.is_inherited());
-        own.map(|listening| listening.address().clone()).collect()
+        own.map(|listening| listening.address().clone()).chain(self.admin_address()).collect()
     }
 
     /// Whether the workers are at work.
