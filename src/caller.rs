@@ -3,6 +3,7 @@
 mod token;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, HeaderMap, PROXY_AUTHORIZATION};
 
@@ -11,6 +12,7 @@ pub(crate) use self::token::Token;
 use crate::config;
 use crate::credential::offer;
 use crate::headers::remove_if;
+use crate::limits::Limiter;
 use crate::policy::rules::Rules;
 use crate::telemetry::metrics::CallerId;
 use crate::upstream::Upstream;
@@ -49,6 +51,7 @@ pub(crate) struct Known {
     gid: Option<u32>,
     /// The upstreams that it may use, each with the rules for this caller.
     upstreams: Box<[(Box<str>, Rules)]>,
+    limiter: Arc<Limiter>,
 }
 
 /// None of the callers that the config has.
@@ -60,8 +63,16 @@ pub(crate) struct UnknownCaller;
 pub(crate) struct Callers(Box<[Rc<Known>]>);
 
 impl Callers {
-    pub(crate) fn new(config: &config::Config) -> Self {
-        Self(config.callers.iter().map(|caller| Rc::new(Known::new(caller, &config.upstreams))).collect())
+    /// `limiters`: theirs, in the order of the config.
+    pub(crate) fn new(config: &config::Config, limiters: &[Arc<Limiter>]) -> Self {
+        let known = |(caller, limiter)| Rc::new(Known::new(caller, &config.upstreams, limiter));
+        Self(config.callers.iter().zip(limiters).map(known).collect())
+    }
+
+    /// The callers of `config`, for whoever says what would be sent, and sends nothing: nobody has used up anything.
+    pub(crate) fn offline(config: &config::Config) -> Self {
+        let limiters: Box<[_]> = config.callers.iter().map(|caller| Limiter::of_caller(caller, None)).collect();
+        Self::new(config, &limiters)
     }
 
     /// Tells who is asking. `meant`: the upstream of the request, if it means one; a token may stand where that
@@ -122,6 +133,14 @@ impl Caller {
         }
     }
 
+    /// How much it may ask. `None`: as much as it likes.
+    pub(crate) fn limiter(&self) -> Option<&Limiter> {
+        match self {
+            Self::Anyone => None,
+            Self::Known(known) => Some(&known.limiter),
+        }
+    }
+
     /// Takes off the fields that hold this caller's token, wherever else an app has put it.
     pub(crate) fn take_off_token(&self, headers: &mut HeaderMap) {
         let Self::Known(known) = self else { return };
@@ -147,7 +166,7 @@ impl Caller {
 }
 
 impl Known {
-    fn new(config: &config::Caller, upstreams: &[config::Upstream]) -> Self {
+    fn new(config: &config::Caller, upstreams: &[config::Upstream], limiter: &Arc<Limiter>) -> Self {
         let named = config
             .upstreams
             .iter()
@@ -159,6 +178,7 @@ impl Known {
             uid: config.uid,
             gid: config.gid,
             upstreams: named.collect(),
+            limiter: Arc::clone(limiter),
         }
     }
 

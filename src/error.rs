@@ -15,11 +15,13 @@ use crate::browser::BrowserError;
 use crate::caller::UnknownCaller;
 use crate::correlation::{RequestId, X_REQUEST_ID};
 use crate::credential::AuthorizeError;
+use crate::limits::LimitsError;
 use crate::max_forwards::MaxForwardsError;
 use crate::policy::PolicyError;
+use crate::retry_after;
 use crate::route::RouteError;
 use crate::scrub::ScrubError;
-use crate::upstream::{LeftAlone, SendError};
+use crate::upstream::{CollectError, LeftAlone, SendError};
 use crate::wire::Malformed;
 
 /// Everything that can keep a request from an upstream's answer, one variant a stage.
@@ -39,6 +41,8 @@ pub(crate) enum ProxyError {
     MaxForwards(#[from] MaxForwardsError),
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
     #[error(transparent)]
@@ -73,22 +77,23 @@ impl ProxyError {
                 headers.append(PROXY_AUTHENTICATE, HeaderValue::from_static(challenge));
             }
         }
-        if let Some(wait) = self.retry_after() {
-            // Whole seconds (RFC 9110 10.2.3): rather one too many than one too few.
-            headers.insert(RETRY_AFTER, (wait.as_millis().div_ceil(1000) as u64).max(1).into());
-        }
         if problem.status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, HeaderValue::from_static(METHODS));
+        }
+        if let Some(wait) = self.retry_after() {
+            headers.insert(RETRY_AFTER, retry_after::seconds(wait).into());
         }
         response
     }
 
-    /// When it may be worth asking again.
+    /// When it is worth another try. `None`: who knows.
     fn retry_after(&self) -> Option<Duration> {
         match self {
+            Self::Limits(error) => Some(error.wait()),
             Self::Send(SendError::LeftAlone(LeftAlone(wait))) => Some(*wait),
-            Self::Send(_)
-            | Self::Malformed(_)
+            // What is over a bound now need not be in a moment.
+            Self::Authorize(AuthorizeError::Body(CollectError::OutOfMemory(_))) => Some(Duration::ZERO),
+            Self::Malformed(_)
             | Self::HeaderTimeout
             | Self::Browser(_)
             | Self::Route(_)
@@ -96,6 +101,7 @@ impl ProxyError {
             | Self::MaxForwards(_)
             | Self::Policy(_)
             | Self::Authorize(_)
+            | Self::Send(_)
             | Self::Scrub(_) => None,
         }
     }

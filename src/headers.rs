@@ -1,4 +1,4 @@
-//! Stage 6, and 9: what may cross, both ways.
+//! Stage 7, and 10: what may cross, both ways.
 
 use std::rc::Rc;
 use std::sync::Arc;

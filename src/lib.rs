@@ -14,6 +14,7 @@
 //! | `route` | which upstream is meant? | `Target` |
 //! | `caller` | who is asking? | `Caller` |
 //! | `policy` | may they? | [`Grant`] |
+//! | `limits` | is there room? | `Permit` |
 //! | `headers` | what may cross? | `Outgoing` |
 //! | `credential` | how does the credential go on? | [`Authorized`] |
 //! | `upstream` | what does the vendor say? | `Answer` |
@@ -36,9 +37,11 @@ mod error;
 pub mod fuzzing;
 pub mod hardening;
 mod headers;
+mod limits;
 mod max_forwards;
 mod policy;
 mod proxy;
+mod retry_after;
 mod route;
 pub mod sandbox;
 mod scrub;

@@ -13,7 +13,7 @@ use crate::browser::Page;
 use crate::error::ProxyError;
 use crate::server::{Snapshot, Visit};
 use crate::telemetry::access::AccessRecord;
-use crate::{browser, credential, headers, max_forwards, policy, scrub, upstream};
+use crate::{browser, credential, headers, limits, max_forwards, policy, scrub, upstream};
 
 /// Answers a request. Never fails: what goes wrong is an answer, too.
 ///
@@ -72,10 +72,12 @@ async fn forward(
     let grant = policy::decide(&caller, target, &request)?;
     record.would_refuse(grant.reported());
     upstream::check(&grant.target().upstream)?;
+    let permit = record.queue(limits::admit(&caller, &grant)).await?;
     let mut outgoing = headers::prepare(request, &grant, &caller);
     record.leaves(&mut outgoing);
     let authorized = credential::authorize(grant, outgoing).await?;
     let mut answer = upstream::send(authorized).await?;
+    answer.body.hold(permit);
     clean(&mut answer, page.is_some())?;
     Ok(Reply::Upstream(answer))
 }

@@ -71,7 +71,7 @@ pub enum ExplainError {
 /// # Errors
 /// It is no request, or names what the config does not have.
 pub fn explain(config: &Config, asked: &Asked, out: &mut dyn Write) -> Result<Outlook, ExplainError> {
-    let callers = Callers::new(config);
+    let callers = Callers::offline(config);
     let named = asked.caller.as_deref().map(|name| callers.named(name).ok_or_else(|| unknown("caller", name)));
     let named = named.transpose()?;
     let needs_socket = named.as_ref().is_some_and(Caller::needs_socket);

@@ -3,7 +3,7 @@
 use super::error::{Fault, list};
 use super::listen::ListenerFile;
 use super::read::{At, Place, Reader, Table};
-use super::{Caller, names, rules};
+use super::{Caller, Limits, limits, names, rules};
 use crate::caller::Token;
 use crate::policy::rules::{Rule, Rules};
 
@@ -17,6 +17,7 @@ pub(super) struct CallerFile<'a> {
     upstreams: Vec<At<&'a str>>,
     allow: Vec<RulesFile<'a>>,
     deny: Vec<RulesFile<'a>>,
+    limits: Limits,
 }
 
 /// The rules for one upstream, under its name.
@@ -44,7 +45,8 @@ fn read<'a>(name: &At<&'a str>, table: &mut Table<'a>) -> CallerFile<'a> {
     let upstreams = table.list("upstreams", "a list of upstreams").map(|list| list.value).unwrap_or_default();
     let allow = table.section("allow", read_rules);
     let deny = table.section("deny", read_rules);
-    CallerFile { name: name.value, place: name.place.clone(), token, uid, gid, upstreams, allow, deny }
+    let limits = limits::read(table);
+    CallerFile { name: name.value, place: name.place.clone(), token, uid, gid, upstreams, allow, deny, limits }
 }
 
 /// The user and group ids of the system: -1 is none.
@@ -137,8 +139,15 @@ impl CallerFile<'_> {
                 table.refuse(&upstream.place, fault.hint(format!("it lists {}", list(names.iter().copied()))));
             }
         }
-        let (uid, gid) = (self.uid, self.gid);
-        Caller { name: self.name.into(), token: self.token.take().map(|token| token.value), uid, gid, upstreams }
+        let (uid, gid, limits) = (self.uid, self.gid, self.limits);
+        Caller {
+            name: self.name.into(),
+            token: self.token.take().map(|token| token.value),
+            uid,
+            gid,
+            upstreams,
+            limits,
+        }
     }
 
     fn rules_for(&self, upstream: &str) -> Rules {

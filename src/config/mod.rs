@@ -7,6 +7,7 @@ mod browser;
 mod caller;
 pub(crate) mod error;
 pub(crate) mod file;
+mod limits;
 mod listen;
 mod log;
 mod lookup;
@@ -22,7 +23,7 @@ mod upstream;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,6 +114,8 @@ pub(crate) struct Server {
     pub(crate) keep_alive: Duration,
     /// How long a caller may go without reading any of its answer.
     pub(crate) write_timeout: Duration,
+    /// Bytes of bodies that are held in memory at once.
+    pub(crate) max_buffered: u64,
     /// Who is asked for a name's addresses.
     pub(crate) lookup: Lookup,
 }
@@ -255,6 +258,9 @@ pub(crate) struct Upstream {
     pub(crate) tls: Tls,
     pub(crate) timeouts: Timeouts,
     pub(crate) pool: Pool,
+    pub(crate) limits: Limits,
+    /// Whether all wait where the vendor's 429 or 503 says how long to.
+    pub(crate) obey_retry_after: bool,
 }
 
 impl Upstream {
@@ -278,6 +284,26 @@ pub(crate) struct Caller {
     pub(crate) gid: Option<u32>,
     /// What it may use (indexes into [`Config::upstreams`]), and the rules for it there.
     pub(crate) upstreams: Vec<(usize, Rules)>,
+    pub(crate) limits: Limits,
+}
+
+/// `limits = { … }`. What is not limited is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) rate: Option<Rate>,
+    /// Requests under way at once.
+    pub(crate) concurrency: Option<usize>,
+    /// How long a request may wait for its turn.
+    pub(crate) wait: Duration,
+}
+
+/// So many requests in a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rate {
+    pub(crate) requests: NonZeroU32,
+    pub(crate) period: Duration,
+    /// So many of them may come at once.
+    pub(crate) burst: NonZeroU32,
 }
 
 /// `scrub`: where in an answer the credential is looked for.

@@ -103,6 +103,7 @@ fn the_example_shows_every_option_with_its_default() {
     assert_eq!(example.server.drain, default.server.drain);
     assert_eq!(example.server.header_timeout, default.server.header_timeout);
     assert_eq!(example.server.keep_alive, default.server.keep_alive);
+    assert_eq!(example.server.max_buffered, default.server.max_buffered);
     assert_eq!(example.browser.allow_origins, default.browser.allow_origins);
     assert_eq!(example.listeners[0].name, default.listeners[0].name);
     assert_eq!(example.listeners[0].address, default.listeners[0].address);
@@ -126,6 +127,7 @@ fn the_example_shows_every_option_with_its_default() {
     let defaults = accept(&format!("{GOOD}retry = {{}}\nbreaker = {{}}\n"));
     assert_eq!((&billing.retry, &billing.breaker), (&defaults.upstreams[0].retry, &defaults.upstreams[0].breaker));
     assert_eq!(billing.tls.extra_roots.len(), 1);
+    assert_eq!((billing.obey_retry_after, plain.obey_retry_after), (false, false));
     assert!(billing.tls.server_name.is_some() && billing.tls.client.is_some());
     assert_eq!(example.upstreams[4].credentials.sign_body(), Some(10 << 20));
     assert_eq!((billing.mode, plain.mode), (Mode::Enforce, Mode::Enforce));
@@ -188,7 +190,7 @@ fn unknown_keys_and_sections_are_refused_with_what_was_meant() {
         ("[listen.a]\naddress = '127.0.0.1:1'\nname = []\n", "3:1 listen.a.name: unknown key (did you mean `names`?)"),
         (
             "[server]\n\"a \\n.b\" = 1\n",
-            "2:1 server.\"a \\n.b\": unknown key (known here: `drain`, `drain_delay`, `header_timeout`, `hosts_file`, `keep_alive`, `nameservers`, `workers`, `write_timeout`)",
+            "2:1 server.\"a \\n.b\": unknown key (known here: `drain`, `drain_delay`, `header_timeout`, `hosts_file`, `keep_alive`, `max_buffered`, `nameservers`, `workers`, `write_timeout`)",
         ),
     ] {
         assert_eq!(refuse(&format!("{text}{GOOD}")), told);

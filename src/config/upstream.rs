@@ -6,7 +6,7 @@ use super::error::{Fault, list};
 use super::names::{self, HostName};
 use super::preset::{self, Preset};
 use super::read::{At, Place, Table};
-use super::{Pool, Scrub, Timeouts, Upstream, attempts, probe, rules, tls};
+use super::{Pool, Scrub, Timeouts, Upstream, attempts, limits, probe, rules, tls};
 use crate::credential::{self, Credential, Credentials};
 use crate::policy::Mode;
 use crate::upstream::address::Class;
@@ -89,6 +89,8 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
     let breaker = attempts::read_breaker(table);
     let timeouts = table.section("timeouts", read_timeouts);
     let pool = table.section("pool", read_pool);
+    let limits = limits::read(table);
+    let obey_retry_after = table.boolean("obey_retry_after").is_some_and(|obey| obey.value);
     let origin = origin?;
     if let Some(tls) = tls.as_ref().filter(|_| !origin.tls()) {
         table.refuse(&tls.place, "an `http://` URL has no TLS");
@@ -116,6 +118,8 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
         tls: tls.map(|tls| tls.value).unwrap_or_default(),
         timeouts,
         pool,
+        limits,
+        obey_retry_after,
     })
 }
 

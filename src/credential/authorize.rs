@@ -1,4 +1,4 @@
-//! Stage 7: places the credential, as the last thing that is done to a request.
+//! Stage 8: places the credential, as the last thing that is done to a request.
 
 use std::mem;
 use std::rc::Rc;

@@ -7,6 +7,7 @@ use super::ProxyError;
 use crate::browser::BrowserError;
 use crate::caller::UnknownCaller;
 use crate::credential::{AuthorizeError, PlaceError};
+use crate::limits::{LimitsError, Refusal, Whose};
 use crate::policy::PolicyError;
 use crate::route::RouteError;
 use crate::scrub::ScrubError;
@@ -64,6 +65,7 @@ impl ProxyError {
             Self::Route(error) => route(*error),
             Self::Caller(UnknownCaller) => unknown_caller(),
             Self::Policy(error) => policy(error),
+            Self::Limits(error) => limits(*error),
             Self::MaxForwards(_) => Problem {
                 status: StatusCode::BAD_REQUEST,
                 slug: "malformed-request",
@@ -214,6 +216,42 @@ fn route(error: RouteError) -> Problem {
     }
 }
 
+fn limits(error: LimitsError) -> Problem {
+    let too_many = |slug, detail| Problem {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        slug,
+        title: "Too many requests",
+        detail,
+        proxy_error: "http_request_denied",
+    };
+    match error {
+        LimitsError::Rate { whose: Whose::Caller, .. } => {
+            too_many("rate-limited", "This caller asks more often than it may. The upstream was not asked.")
+        }
+        LimitsError::Rate { whose: Whose::Upstream, .. } => {
+            too_many("rate-limited", "This upstream is asked more often than it may be. It was not asked.")
+        }
+        LimitsError::Concurrency { whose: Whose::Caller } => too_many(
+            "too-many-requests",
+            "This caller has as many requests under way as it may. The upstream was not asked.",
+        ),
+        LimitsError::Concurrency { whose: Whose::Upstream } => {
+            too_many("too-many-requests", "This upstream has as many requests under way as it may. It was not asked.")
+        }
+        LimitsError::Vendor { with: Refusal::TooManyRequests, .. } => too_many(
+            "vendor-limited",
+            "The vendor asked, with a 429, to be left alone for now. It was not asked again.",
+        ),
+        LimitsError::Vendor { with: Refusal::Unavailable, .. } => Problem {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            slug: "vendor-unavailable",
+            title: "Vendor unavailable",
+            detail: "The vendor asked, with a 503, to be left alone for now. It was not asked again.",
+            proxy_error: "destination_unavailable",
+        },
+    }
+}
+
 fn body(error: &CollectError) -> Problem {
     match error {
         CollectError::TooLarge => Problem {
@@ -225,6 +263,13 @@ fn body(error: &CollectError) -> Problem {
         },
         CollectError::Caller(_) => broken_body(),
         CollectError::Timeout => slow_body(),
+        CollectError::OutOfMemory(_) => Problem {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            slug: "out-of-buffer",
+            title: "Out of buffer",
+            detail: "sidekey holds as many bodies in memory as it may (`max_buffered`).",
+            proxy_error: "http_request_denied",
+        },
     }
 }
 

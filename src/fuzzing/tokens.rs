@@ -34,7 +34,7 @@ auth.hmac = { username = 'env:KEY', secret = 'env:KEY' }
 thread_local! {
     static KNOWN: (Callers, Vec<Rc<Upstream>>) = {
         let config = parse(CONFIG, &[("env:TOKEN", TOKEN.as_bytes()), ("env:KEY", b"planted secret")]);
-        (Callers::new(&config), Upstream::offline(&config))
+        (Callers::offline(&config), Upstream::offline(&config))
     };
 }
 

@@ -1,4 +1,4 @@
-//! Stage 9, after `headers`: whatever form of its credential an upstream echoes, no caller sees it.
+//! Stage 10, after `headers`: whatever form of its credential an upstream echoes, no caller sees it.
 //!
 //! [`forms`] says what could be echoed, [`escape`] how it could be written, [`search`] finds it, and [`fields`] and
 //! [`body`] put `[redacted:NAME]` in its place. Fields and trailers are always read, bodies with `scrub = "body"`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{ServeError, UpstreamTlsError};
 use crate::config::{self, Config};
+use crate::limits::{Account, Limiter};
 use crate::upstream::{Endpoint, Prepared, Shared, tls};
 
 /// What all workers have in common while this config is in force.
@@ -12,19 +13,27 @@ pub(crate) struct Blueprint {
     pub(crate) config: Config,
     /// In the order of the config's upstreams.
     pub(crate) upstreams: Box<[Prepared]>,
+    /// In the order of the config's callers.
+    pub(crate) callers: Box<[Arc<Limiter>]>,
 }
 
 impl Blueprint {
     /// Makes `config` ready, which comes after `previous`: what has not changed is carried over.
     pub(super) fn new(config: Config, previous: Option<&Self>) -> Result<Self, ServeError> {
         let upstreams = Self::prepare(&config, previous)?;
-        Ok(Self { config, upstreams })
+        let callers = config.callers.iter().map(|caller| {
+            let previous = previous.and_then(|previous| previous.caller(&caller.name));
+            Limiter::of_caller(caller, previous)
+        });
+        let callers = callers.collect();
+        Ok(Self { config, upstreams, callers })
     }
 
     /// As [`new`](Self::new), of a config that stays where it is.
     pub(super) fn prepare(config: &Config, previous: Option<&Self>) -> Result<Box<[Prepared]>, ServeError> {
         // Reading the system's roots takes milliseconds, which a config without TLS need not spend.
         let mut roots = None;
+        let buffers = Account::new(config.server.max_buffered, previous.and_then(Self::buffers));
         let upstreams = config.upstreams.iter().map(|upstream| {
             let previous = previous.and_then(|previous| previous.upstream(&upstream.name));
             let endpoint = match previous.filter(|(known, _)| known.connects_like(upstream)) {
@@ -32,7 +41,7 @@ impl Blueprint {
                 None => Endpoint::new(tls_client(upstream, &mut roots)?),
             };
             let shared = Shared::new(upstream, previous.map(|(_, prepared)| &*prepared.shared));
-            Ok(Prepared { endpoint, shared })
+            Ok(Prepared { endpoint, shared, buffers: Arc::clone(&buffers) })
         });
         upstreams.collect()
     }
@@ -40,6 +49,17 @@ impl Blueprint {
     /// The upstream of this name.
     fn upstream(&self, name: &str) -> Option<(&config::Upstream, &Prepared)> {
         self.each_upstream().find(|(upstream, _)| *upstream.name == *name)
+    }
+
+    /// The limits of the caller of this name.
+    fn caller(&self, name: &str) -> Option<&Limiter> {
+        let mut callers = self.config.callers.iter().zip(&self.callers);
+        callers.find(|(caller, _)| *caller.name == *name).map(|(_, limiter)| &**limiter)
+    }
+
+    /// The account of the bodies that are held in memory, which all upstreams share.
+    fn buffers(&self) -> Option<&Arc<Account>> {
+        self.upstreams.first().map(|prepared| &prepared.buffers)
     }
 
     /// Every upstream, in the order of the config.

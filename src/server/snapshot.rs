@@ -43,7 +43,7 @@ impl Snapshot {
         Rc::new(Self {
             guard: Guard::new(&config.browser),
             routes: Routes::new(config, upstreams.clone()),
-            callers: Callers::new(config),
+            callers: Callers::new(config, &blueprint.callers),
             upstreams,
             limits: Limits::new(&config.server),
         })

@@ -3,6 +3,7 @@
 
 mod line;
 
+use std::future::Future;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ use crate::headers::Outgoing;
 use crate::policy::PolicyError;
 use crate::telemetry::metrics::{self, Ended, Outcome};
 use crate::upstream::{BrokenAnswer, Exchange, Upstream};
+
+/// Whoever gets a turn sooner has not waited for it.
+const NOTEWORTHY: Duration = Duration::from_millis(1);
 
 /// What happened to one request. Told when it is dropped.
 pub(crate) struct AccessRecord {
@@ -106,10 +110,12 @@ impl AccessRecord {
         self.upstream = Some(Rc::clone(upstream));
     }
 
-    /// It had to wait for its turn, where a limit is.
-    #[expect(dead_code, reason = "limits fill it in")]
-    pub(crate) fn queued(&mut self, time: Duration) {
-        self.queued = Some(time);
+    /// It waits for its turn, where a limit is.
+    pub(crate) async fn queue<T>(&mut self, turn: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let turn = turn.await;
+        self.queued = Some(began.elapsed()).filter(|time| *time >= NOTEWORTHY);
+        turn
     }
 
     /// It goes to the upstream, with its ids on.

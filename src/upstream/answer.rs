@@ -15,6 +15,7 @@ use super::Upstream;
 use super::body::{Exchange, Upload};
 use super::connection::Connection;
 use crate::headers;
+use crate::limits::Permit;
 use crate::scrub::{BodyScrubber, Scrubber};
 
 /// So much of an answer that nobody gets is read.
@@ -39,6 +40,8 @@ pub(crate) struct StreamedBody {
     /// How often the credential was found in what is not the body.
     found: u64,
     had_trailers: bool,
+    /// Its place among the requests under way, which it has until its end.
+    _permit: Option<Permit>,
 }
 
 /// What a body that is cleaned as it passes has beyond one that is not.
@@ -75,10 +78,23 @@ impl Lease {
 impl StreamedBody {
     pub(super) fn new(incoming: Incoming, lease: Lease, scrubber: Rc<Scrubber>) -> Self {
         let idle_limit = lease.upstream.timeouts().idle;
-        let mut body =
-            Self { incoming, lease: Some(lease), idle_limit, scrubber, scrubbing: None, found: 0, had_trailers: false };
+        let mut body = Self {
+            incoming,
+            lease: Some(lease),
+            idle_limit,
+            scrubber,
+            scrubbing: None,
+            found: 0,
+            had_trailers: false,
+            _permit: None,
+        };
         body.note_end();
         body
+    }
+
+    /// From now on the request is under way as long as this is.
+    pub(crate) fn hold(&mut self, permit: Permit) {
+        self._permit = Some(permit);
     }
 
     /// How long the upstream may pause between two pieces.

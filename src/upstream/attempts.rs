@@ -47,10 +47,15 @@ async fn attempt(authorized: &mut Authorized, upstream: &Upstream) -> Result<Exc
     outcome
 }
 
-/// A further attempt. Whatever the first one took before it got here, such as its place within limits, this one takes here.
+/// A further attempt, which has its turn.
 async fn attempt_again(authorized: &mut Authorized, upstream: &Upstream, which: Which) -> Result<Exchanged, SendError> {
     authorized.begin_again(which)?;
     attempt(authorized, upstream).await
+}
+
+/// Takes another turn from the upstream's rate. If there is none in time, the caller gets what there is.
+async fn has_turn(upstream: &Upstream) -> bool {
+    upstream.shared().limiter().take_again().await.is_ok()
 }
 
 async fn send_repeatedly(authorized: &mut Authorized, upstream: &Upstream) -> Result<Exchanged, SendError> {
@@ -65,6 +70,9 @@ async fn send_repeatedly(authorized: &mut Authorized, upstream: &Upstream) -> Re
             outcome = try_other_credential(outcome, &mut changed, authorized, upstream).await;
         }
         let Some(wait) = wait_for_retry(&outcome, retries, authorized, upstream) else { return outcome };
+        if !has_turn(upstream).await {
+            return outcome;
+        }
         let since = Instant::now();
         discard(outcome).await;
         sleep(wait.saturating_sub(since.elapsed())).await;
@@ -90,6 +98,9 @@ async fn try_other_credential(
         return outcome;
     }
     let Recourse::Try(tried) = preference.after_refusal(authorized.which()).await else { return outcome };
+    if !has_turn(upstream).await {
+        return outcome;
+    }
     *changed = true;
     upstream.account().fallbacks.add(1);
     discard(outcome).await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
@@ -18,6 +18,7 @@ use super::Upstream;
 use super::phases::Phases;
 use super::tape::Player;
 use crate::headers;
+use crate::limits::{Account, Buffer, OutOfMemory};
 
 /// How long a caller that expects `100 (Continue)` waits for an upstream that never says it (RFC 9110 10.1.1).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
@@ -70,6 +71,8 @@ pub(crate) enum CollectError {
     Caller(#[from] CallerBodyError),
     #[error("the caller stopped sending its body")]
     Timeout,
+    #[error(transparent)]
+    OutOfMemory(#[from] OutOfMemory),
 }
 
 /// The account of one exchange, kept by the request's body and read by whoever waits for the answer.
@@ -271,6 +274,11 @@ impl Whole {
 }
 
 impl Streamed {
+    /// The account of what is held of it.
+    pub(super) fn buffers(&self) -> &Arc<Account> {
+        self.upstream.buffers()
+    }
+
     /// Reads the whole body, if it is no longer than `limit`; `idle` is how long the caller may pause.
     pub(crate) async fn collect(mut self, limit: u64, idle: Duration) -> Result<Bytes, CollectError> {
         let announced = self.incoming.size_hint();
@@ -279,7 +287,9 @@ impl Streamed {
         }
         // It is wanted here, whatever the upstream will say.
         self.gate = None;
-        let mut held = BytesMut::with_capacity(usize::try_from(announced.lower()).unwrap_or_default());
+        let mut held = Buffer::new(self.upstream.buffers());
+        held.expect(announced.lower())?;
+        let whole = usize::try_from(announced.exact().unwrap_or(limit)).unwrap_or(usize::MAX);
         loop {
             let next = poll_fn(|cx| self.poll_frame(cx));
             let Some(frame) = timeout(idle, next).await.map_err(|_| CollectError::Timeout)? else {
@@ -290,7 +300,7 @@ impl Streamed {
                 if held.len() as u64 + piece.len() as u64 > limit {
                     return Err(CollectError::TooLarge);
                 }
-                held.extend_from_slice(&piece);
+                held.push(&piece, whole)?;
             }
         }
     }

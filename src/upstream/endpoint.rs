@@ -8,12 +8,15 @@ use super::connect::{Dialer, Network};
 use super::pool::Pool;
 use super::{Shared, tls};
 use crate::config;
+use crate::limits::Account;
 
 /// What an upstream has beyond its config, for all workers.
 #[derive(Clone)]
 pub(crate) struct Prepared {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) shared: Arc<Shared>,
+    /// Of the bodies that are held for it, as for all others.
+    pub(crate) buffers: Arc<Account>,
 }
 
 /// What settings came to. The same endpoint means the same settings: connections made by it may be kept when another

@@ -1,4 +1,4 @@
-//! Stage 8, the vendor's side: [`send()`] takes only what is `Authorized`, and answers with what the vendor said.
+//! Stage 9, the vendor's side: [`send()`] takes only what is `Authorized`, and answers with what the vendor said.
 
 pub(crate) mod address;
 mod answer;
@@ -49,6 +49,7 @@ pub(crate) use self::shared::Shared;
 use crate::alias;
 use crate::config::{self, Config};
 use crate::credential::{Credential, Credentials, Which};
+use crate::limits::Account;
 use crate::policy::Mode;
 use crate::policy::rules::Rules;
 use crate::scrub::Scrubber;
@@ -74,6 +75,7 @@ pub(crate) struct Upstream {
     connections: Rc<Connections>,
     shared: Arc<Shared>,
     account: Arc<UpstreamAccount>,
+    buffers: Arc<Account>,
 }
 
 impl Upstream {
@@ -85,7 +87,7 @@ impl Upstream {
         network: &Network,
         previous: Option<&Self>,
     ) -> Self {
-        let Prepared { endpoint, shared } = prepared;
+        let Prepared { endpoint, shared, buffers } = prepared;
         let kept = previous.map(|previous| &previous.connections).filter(|kept| kept.lead_to(endpoint));
         let mut managed = vec![AUTHORIZATION, PROXY_AUTHORIZATION];
         let credentials = &config.credentials;
@@ -109,6 +111,7 @@ impl Upstream {
             connections: kept.map_or_else(|| Connections::new(config, endpoint, network), Rc::clone),
             shared: Arc::clone(shared),
             account: metrics::upstream(&config.name),
+            buffers: Arc::clone(buffers),
         }
     }
 
@@ -116,7 +119,12 @@ impl Upstream {
     pub(crate) fn offline(config: &Config) -> Vec<Rc<Self>> {
         let (resolver, _) = resolve::resolver(config.server.lookup.clone(), SystemFiles::default());
         let network = Network { resolver, own: OwnListeners::default() };
-        let offline = |upstream| Prepared { endpoint: Endpoint::new(None), shared: Shared::new(upstream, None) };
+        let buffers = Account::new(config.server.max_buffered, None);
+        let offline = |upstream| Prepared {
+            endpoint: Endpoint::new(None),
+            shared: Shared::new(upstream, None),
+            buffers: Arc::clone(&buffers),
+        };
         config
             .upstreams
             .iter()
@@ -214,6 +222,11 @@ impl Upstream {
     /// What every worker knows of it.
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// The account of the bodies that are held in memory.
+    pub(crate) fn buffers(&self) -> &Arc<Account> {
+        &self.buffers
     }
 
     /// Closes the pooled connections that have been idle for too long.

@@ -2,15 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, Method, StatusCode, request};
 
 use super::connect::ConnectError;
 use super::send::SendError;
 use crate::config::Failure;
-use crate::headers::single;
 use crate::policy::rules::{Rules, Verdict};
 use crate::policy::{self, PlainPath};
+use crate::retry_after;
 
 /// The longest wait before the first retry; before each further one, it is twice as long.
 const BASE: Duration = Duration::from_millis(100);
@@ -89,24 +88,11 @@ pub(crate) fn is_idempotent(method: &Method) -> bool {
 /// How long to wait before a retry, which is the `retry`-th from 1. `answer`: what the upstream said, if it said
 /// something. `None`: it asks for more than `max`.
 pub(super) fn wait(retry: u32, answer: Option<&HeaderMap>, max: Duration) -> Option<Duration> {
-    if let Some(asked) = answer.and_then(|headers| retry_after(headers, SystemTime::now())) {
+    if let Some(asked) = answer.and_then(|headers| retry_after::read(headers, SystemTime::now())) {
         return (asked <= max).then_some(asked);
     }
     let ceiling = BASE.saturating_mul(1 << retry.saturating_sub(1).min(16)).min(max);
     Some(ceiling.mul_f64(random()))
-}
-
-/// What `Retry-After` asks for: seconds, or a date (RFC 9110 10.2.3), which is meant by the clock of the answer's own
-/// `Date`. One that cannot be read asks for nothing.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name| single(headers, name).ok().flatten()?.to_str().ok();
-    let asked = text(&RETRY_AFTER)?.trim();
-    if !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Duration::from_secs(asked.parse().unwrap_or(u64::MAX)));
-    }
-    let until = httpdate::parse_http_date(asked).ok()?;
-    let now = text(&DATE).and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
-    Some(until.duration_since(now).unwrap_or_default())
 }
 
 /// From 0 to 1. Without randomness it is 0.5: then callers are not spread, and wait nevertheless.
@@ -120,11 +106,11 @@ fn random() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::Duration;
 
     use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
-    use super::{may_be_acted_on_twice, retry_after, wait};
+    use super::{may_be_acted_on_twice, wait};
     use crate::config::preset;
     use crate::policy::rules::Rules;
 
@@ -168,26 +154,6 @@ mod tests {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
         fields.iter().map(field).collect()
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_by_the_upstreams_own_clock() {
-        let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
-        let date = ("date", "Sun, 06 Nov 1994 08:49:30 GMT");
-        for (fields, seconds) in [
-            (vec![("retry-after", "7")], Some(7)),
-            (vec![("retry-after", "0")], Some(0)),
-            (vec![("retry-after", "99999999999999999999999")], Some(u64::MAX)),
-            (vec![("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT")], Some(10)),
-            (vec![("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT"), date], Some(17)),
-            (vec![("retry-after", "Sun, 06 Nov 1994 08:49:07 GMT")], Some(0)),
-            (vec![("retry-after", "soon")], None),
-            (vec![("retry-after", "-1")], None),
-            (vec![("retry-after", "")], None),
-            (vec![], None),
-        ] {
-            assert_eq!(retry_after(&headers(&fields), now), seconds.map(Duration::from_secs), "{fields:?}");
-        }
     }
 
     #[test]

@@ -159,6 +159,7 @@ fn answer(
         authorized.upstream().rejected(authorized.which());
     }
     let (head, incoming) = response.into_parts();
+    authorized.upstream().shared().limiter().heed(head.status, &head.headers);
     let lease = Lease::new(Rc::clone(authorized.upstream()), connection, authorized.exchange());
     Ok((head, StreamedBody::new(incoming, lease, authorized.scrubber())))
 }

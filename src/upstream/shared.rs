@@ -8,6 +8,7 @@ use super::budget::Budget;
 use super::preference::Preference;
 use super::rejected::Rejections;
 use crate::config;
+use crate::limits::Limiter;
 use crate::secret::Fingerprint;
 use crate::telemetry::Moment;
 
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
     preference: Option<Arc<Preference>>,
     budget: Option<Arc<Budget>>,
     breaker: Option<Arc<Breaker>>,
+    limiter: Arc<Limiter>,
 }
 
 /// What is known of a secret, besides what it is.
@@ -30,12 +32,19 @@ impl Shared {
     /// The state of `config`, which follows on `previous`: the state of the upstream of this name, if there was one.
     pub(crate) fn new(config: &config::Upstream, previous: Option<&Self>) -> Arc<Self> {
         let known = previous.map(|previous| &previous.secret).filter(|known| known.fingerprint == config.secrets);
+        let limiter = Limiter::of_upstream(config, previous.map(|previous| &*previous.limiter));
         Arc::new(Self {
+            limiter,
             secret: known.map_or_else(|| SecretState::new(config.secrets), Arc::clone),
             preference: Preference::new(config, previous.and_then(|previous| previous.preference.as_ref())),
             budget: Budget::new(config, previous.and_then(|previous| previous.budget.as_ref())),
             breaker: Breaker::new(config, previous.and_then(|previous| previous.breaker.as_ref())),
         })
+    }
+
+    /// How much it may be asked.
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.limiter
     }
 
     pub(crate) fn secret(&self) -> &SecretState {

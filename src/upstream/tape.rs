@@ -11,6 +11,7 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use super::body::{CallerBodyError, PIECE, Streamed, Upload};
+use crate::limits::Buffer;
 
 /// What is kept of a body, and where the rest comes from.
 struct Tape {
@@ -23,14 +24,13 @@ struct Tape {
     turn: Cell<u32>,
 }
 
-#[derive(Default)]
 struct Kept {
     /// One buffer, as a caller may send a byte at a time.
-    bytes: Vec<u8>,
+    bytes: Buffer,
     trailers: Option<HeaderMap>,
     /// The caller has sent all of it.
     ended: bool,
-    /// What has passed was more than may be kept, or the caller's body failed: it cannot be sent again.
+    /// What has passed was more than may be kept, here or in all, or the caller's body failed: it cannot be sent again.
     lost: bool,
 }
 
@@ -47,7 +47,8 @@ impl Player {
     /// Keeps up to `limit` bytes of `live`.
     pub(super) fn new(live: Streamed, limit: usize) -> Self {
         let length = live.size_hint().exact();
-        let (live, kept, turn) = (RefCell::new(live), RefCell::default(), Cell::new(0));
+        let kept = Kept { bytes: Buffer::new(live.buffers()), trailers: None, ended: false, lost: false };
+        let (live, kept, turn) = (RefCell::new(live), RefCell::new(kept), Cell::new(0));
         Self::begin(Rc::new(Tape { live, length, limit, kept, turn }))
     }
 
@@ -89,7 +90,7 @@ impl Player {
     /// is the caller's end.
     fn play_kept(&mut self) -> Option<Option<Frame<Bytes>>> {
         let (live, kept) = (self.tape.live.borrow(), self.tape.kept.borrow());
-        let rest = usize::try_from(self.at).ok().and_then(|at| kept.bytes.get(at..)).unwrap_or_default();
+        let rest = usize::try_from(self.at).ok().and_then(|at| kept.bytes.as_ref().get(at..)).unwrap_or_default();
         if let Some(piece) = rest.get(..PIECE.min(rest.len())).filter(|piece| !piece.is_empty()) {
             let is_last = piece.len() == rest.len() && kept.trailers.is_none() && (kept.ended || live.is_end_stream());
             live.note(if is_last { Upload::Finished } else { Upload::Upstream }, piece.len());
@@ -123,10 +124,7 @@ impl Kept {
         match polled {
             Some(Ok(frame)) => {
                 if let Some(piece) = frame.data_ref() {
-                    self.lost |= self.bytes.len() + piece.len() > limit;
-                    if !self.lost {
-                        self.bytes.extend_from_slice(piece);
-                    }
+                    self.lost |= self.bytes.len() + piece.len() > limit || self.bytes.push(piece, limit).is_err();
                 }
                 if let Some(trailers) = frame.trailers_ref() {
                     self.trailers = Some(trailers.clone());
@@ -137,7 +135,7 @@ impl Kept {
             None => self.ended = true,
         }
         if self.lost {
-            self.bytes = Vec::new();
+            self.bytes.clear();
         }
     }
 }

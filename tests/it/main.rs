@@ -15,6 +15,7 @@
 
 mod admin;
 mod attacks;
+mod bounds;
 mod breaker;
 mod commands;
 mod crossing;
@@ -27,6 +28,7 @@ mod hmac;
 mod interim;
 mod kubernetes;
 mod lifecycle;
+mod limits;
 mod live;
 mod location;
 mod logging;

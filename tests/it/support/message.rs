@@ -121,6 +121,13 @@ impl Response {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// The last part of the `type` of sidekey's own answer.
+    pub(crate) fn kind(&self) -> String {
+        let problem: serde_json::Value = serde_json::from_slice(&self.body).expect("an own answer is JSON");
+        let kind = problem["type"].as_str().and_then(|kind| kind.strip_prefix("urn:sidekey:problem:"));
+        kind.expect("a type of ours").to_owned()
+    }
+
     /// Asserts that this is sidekey's own answer (RFC 9457, RFC 9209): `error` is that of `Proxy-Status`.
     pub(crate) fn assert_own(&self, status: u16, error: &str) {
         assert_eq!(self.status, status, "{self:?}");

@@ -1,0 +1,102 @@
+//! A vendor that is over its own limit says when to come again. Until then, nobody on that upstream asks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::{HeaderMap, StatusCode};
+
+use super::rate::nanos;
+use crate::retry_after;
+
+/// Whatever a vendor says, one is tried again after so long.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// Until when the vendor wants to be left alone.
+pub(super) struct Pause {
+    epoch: Instant,
+    /// Nanoseconds after `epoch`, twice: the last bit says whether it was a 503 that asked for it. So the two are read, and
+    /// written, as one.
+    until: AtomicU64,
+}
+
+/// A vendor's wish to be left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) until: Instant,
+    pub(super) with: Refusal,
+}
+
+/// The status with which a vendor asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// 429.
+    TooManyRequests,
+    /// 503.
+    Unavailable,
+}
+
+impl Pause {
+    pub(super) fn new() -> Self {
+        Self { epoch: Instant::now(), until: AtomicU64::new(0) }
+    }
+
+    /// Notes what an answer asks for, if it does. The longest counts.
+    pub(super) fn heed(&self, status: StatusCode, headers: &HeaderMap, now: Instant) {
+        let unavailable = match status {
+            StatusCode::TOO_MANY_REQUESTS => 0,
+            StatusCode::SERVICE_UNAVAILABLE => 1,
+            _ => return,
+        };
+        let Some(wait) = retry_after::read(headers, SystemTime::now()).filter(|wait| !wait.is_zero()) else { return };
+        let until = nanos((now + wait.min(LONGEST)).saturating_duration_since(self.epoch));
+        self.until.fetch_max(until << 1 | unavailable, Ordering::Relaxed);
+    }
+
+    /// What is asked for at `now`. `None`: nothing.
+    pub(super) fn asked(&self, now: Instant) -> Option<Asked> {
+        let noted = self.until.load(Ordering::Relaxed);
+        let until = self.epoch + Duration::from_nanos(noted >> 1);
+        let with = if noted & 1 == 0 { Refusal::TooManyRequests } else { Refusal::Unavailable };
+        (until > now).then_some(Asked { until, with })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use http::{HeaderMap, StatusCode};
+
+    use super::{Asked, Pause, Refusal};
+
+    fn headers(seconds: &str) -> HeaderMap {
+        HeaderMap::from_iter([(http::header::RETRY_AFTER, seconds.parse().unwrap())])
+    }
+
+    fn asked_for(pause: &Pause, now: Instant) -> Option<(u64, Refusal)> {
+        pause.asked(now).map(|Asked { until, with }| ((until - now).as_secs(), with))
+    }
+
+    #[test]
+    fn a_vendor_is_left_alone_as_long_as_it_asks_for() {
+        let (pause, now) = (Pause::new(), Instant::now());
+        for (status, value) in [(429, "0"), (429, "never"), (200, "9"), (500, "9")] {
+            pause.heed(StatusCode::from_u16(status).unwrap(), &headers(value), now);
+            assert_eq!(pause.asked(now), None, "{status} {value}");
+        }
+        pause.heed(StatusCode::TOO_MANY_REQUESTS, &headers("5"), now);
+        assert_eq!(asked_for(&pause, now), Some((5, Refusal::TooManyRequests)));
+        pause.heed(StatusCode::SERVICE_UNAVAILABLE, &headers("9"), now);
+        assert_eq!(asked_for(&pause, now), Some((9, Refusal::Unavailable)));
+        pause.heed(StatusCode::TOO_MANY_REQUESTS, &headers("2"), now);
+        assert_eq!(asked_for(&pause, now), Some((9, Refusal::Unavailable)), "the longest counts");
+        assert_eq!(pause.asked(now + Duration::from_secs(9)), None);
+    }
+
+    #[test]
+    fn no_vendor_is_left_alone_for_more_than_an_hour() {
+        let (pause, now) = (Pause::new(), Instant::now());
+        pause.heed(StatusCode::SERVICE_UNAVAILABLE, &headers("999999999"), now);
+        assert_eq!(asked_for(&pause, now), Some((3600, Refusal::Unavailable)));
+    }
+}
