@@ -31,6 +31,8 @@ pub(crate) enum ProxyError {
     Malformed(#[from] Malformed),
     #[error("the caller took too long to send a header")]
     HeaderTimeout,
+    #[error("there are as many connections as `max_connections` allows")]
+    TooManyConnections,
     #[error(transparent)]
     Browser(#[from] BrowserError),
     #[error(transparent)]
@@ -92,7 +94,9 @@ impl ProxyError {
             Self::Limits(error) => Some(error.wait()),
             Self::Send(SendError::LeftAlone(LeftAlone(wait))) => Some(*wait),
             // What is over a bound now need not be in a moment.
-            Self::Authorize(AuthorizeError::Body(CollectError::OutOfMemory(_))) => Some(Duration::ZERO),
+            Self::TooManyConnections | Self::Authorize(AuthorizeError::Body(CollectError::OutOfMemory(_))) => {
+                Some(Duration::ZERO)
+            }
             Self::Malformed(_)
             | Self::HeaderTimeout
             | Self::Browser(_)

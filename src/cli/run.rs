@@ -8,7 +8,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::hardening::{ClosedMemory, Hardening, Places};
 use crate::secret::command;
-use crate::server::descriptors;
 use crate::service_manager::ServiceManager;
 use crate::telemetry::{self, LogFormat};
 use crate::{Config, Drained, InheritError, InheritedSockets, Reloads, ServeError, Server};
@@ -54,7 +53,6 @@ pub fn run(
         Some(hardening) => hardening.log(),
         None => tracing::warn!(target: "process", "not hardened: `--no-hardening`"),
     }
-    descriptors::raise_limit();
     if let Some(commands @ 1..) = commands {
         tracing::info!(target: "process", commands, "commands are run by another process, which runs these alone");
     }

@@ -21,6 +21,8 @@ const DRAIN: Duration = Duration::from_secs(25);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Far more than a process can have.
+const MOST_CONNECTIONS: usize = 1_000_000;
 /// 64 MiB.
 const MAX_BUFFERED: u64 = 64 << 20;
 /// More threads than any machine that this is meant for has.
@@ -136,6 +138,7 @@ fn read_server(table: &mut Table<'_>) -> Server {
         header_timeout: table.duration("header_timeout").unwrap_or(HEADER_TIMEOUT),
         keep_alive: table.duration("keep_alive").unwrap_or(KEEP_ALIVE),
         write_timeout: table.duration("write_timeout").unwrap_or(WRITE_TIMEOUT),
+        max_connections: table.integer("max_connections", 1..=MOST_CONNECTIONS),
         max_buffered: table.size("max_buffered").unwrap_or(MAX_BUFFERED),
         lookup: lookup::read(table),
     }

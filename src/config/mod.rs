@@ -114,6 +114,8 @@ pub(crate) struct Server {
     pub(crate) keep_alive: Duration,
     /// How long a caller may go without reading any of its answer.
     pub(crate) write_timeout: Duration,
+    /// Callers' connections that are served at once. `None`: as many as there are files for.
+    pub(crate) max_connections: Option<usize>,
     /// Bytes of bodies that are held in memory at once.
     pub(crate) max_buffered: u64,
     /// Who is asked for a name's addresses.

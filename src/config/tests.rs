@@ -190,7 +190,7 @@ fn unknown_keys_and_sections_are_refused_with_what_was_meant() {
         ("[listen.a]\naddress = '127.0.0.1:1'\nname = []\n", "3:1 listen.a.name: unknown key (did you mean `names`?)"),
         (
             "[server]\n\"a \\n.b\" = 1\n",
-            "2:1 server.\"a \\n.b\": unknown key (known here: `drain`, `drain_delay`, `header_timeout`, `hosts_file`, `keep_alive`, `max_buffered`, `nameservers`, `workers`, `write_timeout`)",
+            "2:1 server.\"a \\n.b\": unknown key (known here: `drain`, `drain_delay`, `header_timeout`, `hosts_file`, `keep_alive`, `max_buffered`, `max_connections`, `nameservers`, `workers`, `write_timeout`)",
         ),
     ] {
         assert_eq!(refuse(&format!("{text}{GOOD}")), told);

@@ -25,6 +25,9 @@ pub(crate) struct Problem {
     pub(super) proxy_error: &'static str,
 }
 
+/// Said to what is never read.
+const TOO_MANY_CONNECTIONS: &str = "too-many-connections";
+
 impl Problem {
     /// Whether it is in doubt where the caller's next request would begin.
     pub(super) fn ends_connection(&self) -> bool {
@@ -35,7 +38,7 @@ impl Problem {
                 | StatusCode::PAYLOAD_TOO_LARGE
                 | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
                 | StatusCode::HTTP_VERSION_NOT_SUPPORTED
-        )
+        ) || self.slug == TOO_MANY_CONNECTIONS
     }
 
     pub(super) fn body(&self, request_id: &str) -> Bytes {
@@ -60,6 +63,13 @@ impl ProxyError {
                 title: "Request timeout",
                 detail: "The request did not arrive in time.",
                 proxy_error: "http_request_error",
+            },
+            Self::TooManyConnections => Problem {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                slug: TOO_MANY_CONNECTIONS,
+                title: "Too many connections",
+                detail: "sidekey has as many connections as it may (`max_connections`).",
+                proxy_error: "http_request_denied",
             },
             Self::Browser(error) => browser(*error),
             Self::Route(error) => route(*error),

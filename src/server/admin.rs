@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1::Builder;
@@ -44,9 +44,13 @@ impl AdminListening {
     /// Answers until it is dropped, or the runtime cannot watch the socket.
     pub(super) async fn serve(self, admin: Admin) {
         let admin = Arc::new(admin);
-        let open = Mutex::new(VecDeque::<JoinHandle<()>>::new());
-        let accepting = self.0.accept(|arrival| {
-            let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut accepting = match self.0.accepting() {
+            Ok(accepting) => accepting,
+            Err(error) => return tracing::error!(target: "server", %error, "nobody can ask the admin listener"),
+        };
+        let mut open = VecDeque::<JoinHandle<()>>::new();
+        loop {
+            let arrival = accepting.next().await;
             open.retain(|connection| !connection.is_finished());
             if open.len() >= MAX_CONNECTIONS
                 && let Some(oldest) = open.pop_front()
@@ -54,9 +58,6 @@ impl AdminListening {
                 oldest.abort();
             }
             open.push_back(super::spawn_admin(serve_connection(arrival, Arc::clone(&admin))));
-        });
-        if let Err(error) = accepting.await {
-            tracing::error!(target: "server", %error, "nobody can ask the admin listener");
         }
     }
 }

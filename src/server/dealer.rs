@@ -67,6 +67,11 @@ impl Dealer {
         }
     }
 
+    /// How many connections there are.
+    pub(super) fn load(&self) -> usize {
+        self.0.iter().map(|hand| hand.load.load(Ordering::Relaxed)).sum()
+    }
+
     pub(super) fn announcer(&self) -> Announcer {
         Announcer(self.0.iter().map(|hand| hand.orders.clone()).collect())
     }

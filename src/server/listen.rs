@@ -111,26 +111,9 @@ impl Listening {
         &self.address
     }
 
-    /// Hands every connection that comes in to `deal`, for ever. An error: the runtime cannot watch the socket.
-    ///
-    /// Dropping the future loses no connection: the kernel keeps what was not accepted.
-    pub(super) async fn accept(&self, deal: impl Fn(Arrival)) -> io::Result<()> {
-        let acceptor = self.acceptor()?;
-        let mut told: Option<Instant> = None;
-        loop {
-            match acceptor.accept().await {
-                Ok(stream) => deal(Arrival { listener: self.listener, stream }),
-                // The caller went away while it waited (accept(2)).
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    if told.is_none_or(|at| at.elapsed() >= REMINDER) {
-                        told = Some(Instant::now());
-                        tracing::warn!(target: "server", address = %self.address, %error, "cannot accept; trying again");
-                    }
-                    sleep(BACK_OFF).await;
-                }
-            }
-        }
+    /// Begins to accept. An error: the runtime cannot watch the socket.
+    pub(super) fn accepting(&self) -> io::Result<Accepting<'_>> {
+        Ok(Accepting { listening: self, acceptor: self.acceptor()?, told: None })
     }
 
     /// Hands over what waits already, before the listener is closed: the kernel would reset all of it, and with it
@@ -161,6 +144,37 @@ impl Listening {
             BoundAddress::Unix(_) => UnixListener::from_std(socket.into()).map(Either::Right),
         }
         .map(Acceptor)
+    }
+}
+
+/// Takes the connections that come in by one listener.
+pub(super) struct Accepting<'a> {
+    listening: &'a Listening,
+    acceptor: Acceptor,
+    /// When it was last said that it cannot.
+    told: Option<Instant>,
+}
+
+impl Accepting<'_> {
+    /// The next connection, however long that takes.
+    ///
+    /// Dropping the future loses none: the kernel keeps what was not accepted.
+    pub(super) async fn next(&mut self) -> Arrival {
+        let Listening { listener, address, .. } = self.listening;
+        loop {
+            match self.acceptor.accept().await {
+                Ok(stream) => return Arrival { listener: *listener, stream },
+                // The caller went away while it waited (accept(2)).
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if self.told.is_none_or(|at| at.elapsed() >= REMINDER) {
+                        self.told = Some(Instant::now());
+                        tracing::warn!(target: "server", %address, %error, "cannot accept; trying again");
+                    }
+                    sleep(BACK_OFF).await;
+                }
+            }
+        }
     }
 }
 

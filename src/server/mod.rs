@@ -6,6 +6,7 @@ mod blueprint;
 mod connection;
 mod dealer;
 pub(crate) mod descriptors;
+mod entrance;
 mod inherited;
 mod listen;
 mod pulse;
@@ -31,6 +32,7 @@ use self::admin::AdminListening;
 pub(crate) use self::alone::with_upstreams;
 pub(crate) use self::blueprint::Blueprint;
 use self::dealer::Dealer;
+use self::entrance::Entrance;
 pub use self::inherited::{InheritError, InheritedSockets};
 pub use self::listen::BoundAddress;
 use self::listen::Listening;
@@ -257,11 +259,13 @@ impl Server {
             spawn_admin(listening.serve(Admin::new(config, Arc::clone(&state), self.pulses, self.process_files)))
         });
         {
+            let max_connections = descriptors::provide_for(in_force.config.server.max_connections);
+            let entrance = Entrance::new(&dealer, max_connections);
             let mut accepting: FuturesUnordered<_> =
-                self.listeners.iter().map(|listening| listening.accept(|arrival| dealer.deal(arrival))).collect();
+                self.listeners.iter().map(|listening| entrance.attend(listening)).collect();
             tokio::select! {
                 () = leave(stop, &dealer, &state) => {}
-                Some(outcome) = accepting.next() => outcome.map_err(ServeError::Worker)?,
+                Some(Err(error)) = accepting.next() => return Err(ServeError::Worker(error)),
             }
         }
         for listening in &self.listeners {
@@ -296,6 +300,12 @@ fn start_reloader(reloader: Reloader, requests: Requests) -> Result<(), ServeErr
 #[expect(clippy::disallowed_methods, reason = "the one place that spawns on a worker")]
 pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
     tokio::task::spawn_local(task)
+}
+
+/// Starts a task on the main thread, beside accepting.
+#[expect(clippy::disallowed_methods, reason = "the one place that spawns on the main thread")]
+fn spawn_beside(task: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(task);
 }
 
 /// Starts one name's look-up beside the others.

@@ -1,9 +1,16 @@
 //! An answer to what hyper never gets to see, because it is no request.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use http::Response;
 
+use crate::correlation::Correlation;
 use crate::error::ProxyError;
 use crate::telemetry::access::AccessRecord;
+
+/// As [`render`], of something of which there may be too much for the log.
+pub(super) fn unlogged(error: &ProxyError) -> Bytes {
+    wire(&error.to_response(&Correlation::new().request_id))
+}
 
 /// The whole answer as it goes on the wire; logged like any other.
 pub(super) fn render(error: &ProxyError) -> Bytes {
@@ -12,6 +19,10 @@ pub(super) fn render(error: &ProxyError) -> Bytes {
     let response = error.to_response(record.request_id());
     record.received(response.body().len());
     record.finish();
+    wire(&response)
+}
+
+fn wire(response: &Response<Bytes>) -> Bytes {
     let mut wire = BytesMut::with_capacity(1024);
     wire.put_slice(format!("HTTP/1.1 {}\r\n", response.status()).as_bytes());
     for (name, value) in response.headers() {

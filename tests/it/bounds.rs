@@ -1,6 +1,100 @@
 //! What is more than sidekey has room for gets a clear answer, and takes nothing from what is there.
 
-use crate::support::{Caller, Origin, Response, Sidekey, post, until, until_true};
+use std::process::Command;
+use std::thread;
+
+use crate::support::{Caller, Origin, Response, Sidekey, get, post, until, until_true};
+
+fn assert_turned_away(caller: &mut Caller) {
+    let answer = caller.response();
+    answer.assert_own(503, "http_request_denied");
+    assert_eq!(answer.kind(), "too-many-connections");
+    assert_eq!(answer.fields.get("retry-after"), Some("1"));
+    assert_eq!(answer.fields.get("connection"), Some("close"));
+    caller.assert_closed();
+}
+
+/// A connection that is one of those that are served.
+fn served(sidekey: &Sidekey) -> Caller {
+    let mut caller = sidekey.connect();
+    caller.send(get("/api/x"));
+    caller.response().assert_passed_on(200);
+    caller
+}
+
+#[test]
+fn a_connection_too_many_is_told_so_and_closed() {
+    let origin = Origin::ok();
+    let config = format!("[server]\nworkers = 2\nmax_connections = 2\n{}", origin.upstream("api"));
+    let sidekey = Sidekey::start(&config);
+    let mut callers = [served(&sidekey), served(&sidekey)];
+    // Whether it asks for something or not.
+    assert_turned_away(&mut sidekey.connect());
+    let mut third = sidekey.connect();
+    // What was written to one that is gone already may be refused, too.
+    let _ = third.try_send(post("/api/third", "body"));
+    assert_turned_away(&mut third);
+    // Nobody else has suffered.
+    for caller in &mut callers {
+        caller.send(get("/api/x"));
+        caller.response().assert_passed_on(200);
+    }
+    drop(callers);
+    until_true("room", || sidekey.ask(get("/api/x")).status == 200);
+    assert!(origin.requests().iter().all(|request| request.target() == "/x"));
+    assert!(sidekey.log().contains("more connections than `max_connections`"));
+}
+
+#[test]
+fn a_flood_of_connections_is_turned_away_one_and_all() {
+    let origin = Origin::ok();
+    let config = format!("[server]\nworkers = 1\nmax_connections = 1\n{}", origin.upstream("api"));
+    let sidekey = Sidekey::start(&config);
+    let mut caller = served(&sidekey);
+    let flood: Vec<Caller> = (0..300).map(|_| sidekey.connect()).collect();
+    let flood = flood.into_iter().map(|mut caller| thread::spawn(move || assert_turned_away(&mut caller)));
+    let flood: Vec<_> = flood.collect();
+    caller.send(get("/api/x"));
+    caller.response().assert_passed_on(200);
+    flood.into_iter().for_each(|turned_away| turned_away.join().unwrap());
+    let told = sidekey.log().matches("more connections than").count();
+    assert!((1..20).contains(&told), "the log is told now and then: {told}");
+}
+
+/// With `config`, where so many files may be open.
+fn within_files(files: usize, config: &str) -> Sidekey {
+    Sidekey::start_with(tempfile::tempdir().unwrap(), config, "json", |command| {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
+        limited.arg(command.get_program()).args(command.get_args());
+        *command = limited;
+    })
+}
+
+#[test]
+fn no_more_connections_are_let_in_than_there_are_files_for() {
+    let origin = Origin::ok();
+    let sidekey = within_files(60, &origin.upstream("api"));
+    let callers: Vec<Caller> = (0..22).map(|_| served(&sidekey)).collect();
+    assert_turned_away(&mut sidekey.connect());
+    drop(callers);
+    until_true("room", || sidekey.ask(get("/api/x")).status == 200);
+    assert!(!sidekey.log().contains("too few files"));
+}
+
+#[test]
+fn too_few_files_for_what_the_config_says_are_warned_of() {
+    let origin = Origin::ok();
+    let sidekey =
+        within_files(60, &format!("[server]\nworkers = 1\nmax_connections = 1000\n{}", origin.upstream("api")));
+    let line = until("the warning", || {
+        let log = sidekey.log();
+        log.lines().find(|line| line.contains("too few files")).map(str::to_owned)
+    });
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["level"], &line["limit"], &line["needed"]), (&"WARN".into(), &60.into(), &2128.into()));
+    sidekey.ask(get("/api/x")).assert_passed_on(200);
+}
 
 fn hub(origin: &Origin, max_buffered: &str) -> Sidekey {
     Sidekey::start(&format!(

@@ -1,0 +1,107 @@
+//! Lets in as many connections as `max_connections` allows. Who is over that is told so, without being read, and no faster
+//! than a flood of them can be borne.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep_until, timeout};
+use tokio_util::either::Either;
+
+use super::dealer::Dealer;
+use super::listen::Listening;
+use super::refusal;
+use super::worker::Arrival;
+use crate::error::ProxyError;
+
+/// So many are being turned away at once. While there are more, nobody is accepted: the kernel has them wait.
+const TURNED_AWAY_AT_ONCE: usize = 64;
+/// How long one of them stays at least, so that whoever comes again at once is not refused more than so often; and how long
+/// and how much it may go on sending, so that it gets to see its answer.
+const SHORTEST: Duration = Duration::from_millis(25);
+const LONGEST: Duration = Duration::from_secs(1);
+const WASTE: u64 = 64 * 1024;
+/// The log is told of it so often.
+const TELL: Duration = Duration::from_secs(1);
+
+/// Between the listeners and the workers.
+pub(super) struct Entrance<'a> {
+    dealer: &'a Dealer,
+    max_connections: usize,
+    turning_away: Arc<Semaphore>,
+    turned_away: AtomicU64,
+    began: Instant,
+    /// In milliseconds since `began`, when the log is to be told next.
+    tell_at: AtomicU64,
+}
+
+impl<'a> Entrance<'a> {
+    pub(super) fn new(dealer: &'a Dealer, max_connections: usize) -> Self {
+        let turning_away = Arc::new(Semaphore::new(TURNED_AWAY_AT_ONCE));
+        let (turned_away, tell_at) = Default::default();
+        Self { dealer, max_connections, turning_away, turned_away, began: Instant::now(), tell_at }
+    }
+
+    /// Lets in, or turns away, whoever comes in by `listening`, for ever. An error: the runtime cannot watch the socket.
+    pub(super) async fn attend(&self, listening: &Listening) -> io::Result<Infallible> {
+        let mut accepting = listening.accepting()?;
+        loop {
+            self.enter(accepting.next().await).await;
+        }
+    }
+
+    /// Deals a connection to a worker, or turns it away. Waits only while too many are being turned away.
+    async fn enter(&self, arrival: Arrival) {
+        if self.has_room() {
+            return self.dealer.deal(arrival);
+        }
+        let Ok(place) = Arc::clone(&self.turning_away).acquire_owned().await else { return };
+        // It may have waited for that.
+        if self.has_room() {
+            return self.dealer.deal(arrival);
+        }
+        self.tell();
+        super::spawn_beside(async move {
+            // Whoever does not wait for its answer misses it.
+            let _ = turn_away(arrival, place).await;
+        });
+    }
+
+    fn has_room(&self) -> bool {
+        self.dealer.load() < self.max_connections
+    }
+
+    fn tell(&self) {
+        let turned_away = self.turned_away.fetch_add(1, Ordering::Relaxed) + 1;
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if now >= self.tell_at.load(Ordering::Relaxed) {
+            self.tell_at.store(now.saturating_add(TELL.as_millis() as u64), Ordering::Relaxed);
+            let max_connections = self.max_connections;
+            tracing::warn!(target: "server", turned_away, max_connections, "more connections than `max_connections`");
+        }
+    }
+}
+
+/// Answers what was not asked yet. `_place` is given back when it is over.
+async fn turn_away(Arrival { stream, .. }: Arrival, _place: OwnedSemaphorePermit) -> io::Result<()> {
+    let soonest = Instant::now() + SHORTEST;
+    let mut stream = match stream {
+        Either::Left(stream) => Either::Left(TcpStream::from_std(stream)?),
+        Either::Right(stream) => Either::Right(UnixStream::from_std(stream)?),
+    };
+    let goodbye = async {
+        stream.write_all(&refusal::unlogged(&ProxyError::TooManyConnections)).await?;
+        stream.shutdown().await?;
+        // Closed with something unread, it would be reset, and the answer lost (RFC 9112 9.6).
+        tokio::io::copy(&mut (&mut stream).take(WASTE), &mut tokio::io::sink()).await
+    };
+    let said = timeout(LONGEST, goodbye).await;
+    drop(stream);
+    sleep_until(soonest.into()).await;
+    said?.map(drop)
+}
