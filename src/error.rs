@@ -33,6 +33,8 @@ pub(crate) enum ProxyError {
     HeaderTimeout,
     #[error("there are as many connections as `max_connections` allows")]
     TooManyConnections,
+    #[error("the request took longer than `timeouts.request`")]
+    RequestTimeout,
     #[error(transparent)]
     Browser(#[from] BrowserError),
     #[error(transparent)]
@@ -99,6 +101,7 @@ impl ProxyError {
             }
             Self::Malformed(_)
             | Self::HeaderTimeout
+            | Self::RequestTimeout
             | Self::Browser(_)
             | Self::Route(_)
             | Self::Caller(_)

@@ -1,6 +1,8 @@
 //! THE PATH. Every request takes it, one line a stage; the types see to it that no stage is left out, done twice, or
 //! done out of order.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -23,7 +25,10 @@ pub(crate) async fn handle(visit: Rc<Visit>, request: Request<Incoming>) -> Resp
     let snapshot = visit.snapshot();
     let mut record = AccessRecord::begin(&request, &snapshot.callers);
     let mut page = None;
-    let outcome = forward(&visit, &snapshot, request, &mut record, &mut page).await;
+    let outcome = {
+        let mut work = pin!(forward(&visit, &snapshot, request, &mut record, &mut page));
+        poll_fn(|cx| visit.poll_in_time(work.as_mut(), cx)).await
+    };
     let is_last = visit.is_last();
     let mut response = match outcome {
         Ok(Reply::Upstream(mut answer)) => {
@@ -66,6 +71,7 @@ async fn forward(
     record.asked_by(&caller);
     let target = target?;
     record.meant(&target.upstream);
+    visit.finish_within(target.upstream.timeouts().request);
     if let Some(answer) = max_forwards::count_down(&mut request)? {
         return Ok(Reply::Own(answer));
     }

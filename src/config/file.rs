@@ -19,6 +19,7 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 const DRAIN_DELAY: Duration = Duration::ZERO;
 const DRAIN: Duration = Duration::from_secs(25);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Far more than a process can have.
@@ -87,7 +88,8 @@ fn read_config(table: &mut Table<'_>) -> Config {
     let log = table.section("log", log::read);
     let listeners = table.section("listen", listen::read_all);
     let admin = admin::read_in(table);
-    let upstreams = table.section("upstream", upstream::read_all);
+    let mut upstreams = table.section("upstream", upstream::read_all);
+    upstreams.read.iter_mut().for_each(|upstream| upstream.timeouts.body = server.body_timeout);
     let callers = table.section("caller", caller::read_all);
     let reader = table.reader();
     if upstreams.names.is_empty() {
@@ -136,6 +138,7 @@ fn read_server(table: &mut Table<'_>) -> Server {
         drain_delay: table.duration_or_zero("drain_delay").unwrap_or(DRAIN_DELAY),
         drain: table.duration_or_zero("drain").unwrap_or(DRAIN),
         header_timeout: table.duration("header_timeout").unwrap_or(HEADER_TIMEOUT),
+        body_timeout: table.duration("body_timeout").unwrap_or(BODY_TIMEOUT),
         keep_alive: table.duration("keep_alive").unwrap_or(KEEP_ALIVE),
         write_timeout: table.duration("write_timeout").unwrap_or(WRITE_TIMEOUT),
         max_connections: table.integer("max_connections", 1..=MOST_CONNECTIONS),

@@ -110,6 +110,8 @@ pub(crate) struct Server {
     pub(crate) drain: Duration,
     /// From a request's first byte to the end of its header.
     pub(crate) header_timeout: Duration,
+    /// Between two pieces of a caller's body.
+    pub(crate) body_timeout: Duration,
     /// How long a caller's connection may stay open without a request.
     pub(crate) keep_alive: Duration,
     /// How long a caller may go without reading any of its answer.
@@ -348,8 +350,12 @@ pub(crate) struct Timeouts {
     pub(crate) tls: Duration,
     /// From the end of the request to the response's header.
     pub(crate) response: Duration,
-    /// Between two pieces of a body, either way.
+    /// Between two pieces of a body that the upstream takes, or sends.
     pub(crate) idle: Duration,
+    /// Between two pieces of a body that the caller sends: `[server] body_timeout`.
+    pub(crate) body: Duration,
+    /// From the request's header to the answer's last byte.
+    pub(crate) request: Option<Duration>,
 }
 
 /// `pool = { … }`: upstream connections kept for the next request, for each worker.

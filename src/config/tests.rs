@@ -102,6 +102,7 @@ fn the_example_shows_every_option_with_its_default() {
 
     assert_eq!(example.server.drain, default.server.drain);
     assert_eq!(example.server.header_timeout, default.server.header_timeout);
+    assert_eq!(example.server.body_timeout, default.server.body_timeout);
     assert_eq!(example.server.keep_alive, default.server.keep_alive);
     assert_eq!(example.server.max_buffered, default.server.max_buffered);
     assert_eq!(example.browser.allow_origins, default.browser.allow_origins);
@@ -190,7 +191,7 @@ fn unknown_keys_and_sections_are_refused_with_what_was_meant() {
         ("[listen.a]\naddress = '127.0.0.1:1'\nname = []\n", "3:1 listen.a.name: unknown key (did you mean `names`?)"),
         (
             "[server]\n\"a \\n.b\" = 1\n",
-            "2:1 server.\"a \\n.b\": unknown key (known here: `drain`, `drain_delay`, `header_timeout`, `hosts_file`, `keep_alive`, `max_buffered`, `max_connections`, `nameservers`, `workers`, `write_timeout`)",
+            "2:1 server.\"a \\n.b\": unknown key (known here: `body_timeout`, `drain`, `drain_delay`, `header_timeout`, `hosts_file`, `keep_alive`, `max_buffered`, `max_connections`, `nameservers`, `workers`, `write_timeout`)",
         ),
     ] {
         assert_eq!(refuse(&format!("{text}{GOOD}")), told);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::error::{Fault, list};
+use super::file::BODY_TIMEOUT;
 use super::names::{self, HostName};
 use super::preset::{self, Preset};
 use super::read::{At, Place, Table};
@@ -18,6 +19,8 @@ const TIMEOUTS: Timeouts = Timeouts {
     tls: Duration::from_secs(10),
     response: Duration::from_secs(60),
     idle: Duration::from_secs(60),
+    body: BODY_TIMEOUT,
+    request: None,
 };
 /// The idle time is below the minute that many servers and load balancers keep a connection.
 const POOL: Pool = Pool { idle: Duration::from_secs(50), max_idle: 256 };
@@ -206,6 +209,8 @@ fn read_timeouts(table: &mut Table<'_>) -> Timeouts {
         tls: table.duration("tls").unwrap_or(TIMEOUTS.tls),
         response: table.duration("response").unwrap_or(TIMEOUTS.response),
         idle: table.duration("idle").unwrap_or(TIMEOUTS.idle),
+        request: table.duration("request"),
+        ..TIMEOUTS
     }
 }
 

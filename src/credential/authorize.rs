@@ -174,7 +174,7 @@ pub(crate) async fn authorize(grant: Grant, outgoing: Box<Outgoing>) -> Result<A
     // Before a body is waited for that would go nowhere.
     upstream.credentials().first().ok_or(PlaceError::NoSecret)?;
     if let Some(limit) = upstream.credentials().sign_body() {
-        Box::pin(hold_body(&mut outgoing, limit, upstream.timeouts().idle)).await?;
+        Box::pin(hold_body(&mut outgoing, limit, upstream.timeouts().body)).await?;
     } else if let Some(limit) = upstream.replay_buffer() {
         outgoing.body = mem::replace(&mut outgoing.body, RequestBody::Gone).taped(limit);
     }

@@ -59,9 +59,9 @@ impl ProxyError {
             Self::Malformed(error) => malformed(*error),
             Self::HeaderTimeout => Problem {
                 status: StatusCode::REQUEST_TIMEOUT,
-                slug: "request-timeout",
+                slug: "header-timeout",
                 title: "Request timeout",
-                detail: "The request did not arrive in time.",
+                detail: "The request's header did not arrive in time.",
                 proxy_error: "http_request_error",
             },
             Self::TooManyConnections => Problem {
@@ -70,6 +70,13 @@ impl ProxyError {
                 title: "Too many connections",
                 detail: "sidekey has as many connections as it may (`max_connections`).",
                 proxy_error: "http_request_denied",
+            },
+            Self::RequestTimeout => Problem {
+                status: StatusCode::GATEWAY_TIMEOUT,
+                slug: "request-timeout",
+                title: "Gateway timeout",
+                detail: "The request took longer than it may as a whole.",
+                proxy_error: "http_response_timeout",
             },
             Self::Browser(error) => browser(*error),
             Self::Route(error) => route(*error),
@@ -296,7 +303,7 @@ fn broken_body() -> Problem {
 fn slow_body() -> Problem {
     Problem {
         status: StatusCode::REQUEST_TIMEOUT,
-        slug: "request-timeout",
+        slug: "body-timeout",
         title: "Request timeout",
         detail: "The body did not arrive in time.",
         proxy_error: "http_request_error",
@@ -383,11 +390,9 @@ fn send(error: &SendError) -> Problem {
             ConnectError::ConnectTimeout => {
                 timeout("connection-timeout", "The upstream could not be connected to in time.", "connection_timeout")
             }
-            ConnectError::TlsTimeout => timeout(
-                "connection-timeout",
-                "The upstream did not finish the TLS handshake in time.",
-                "connection_timeout",
-            ),
+            ConnectError::TlsTimeout => {
+                timeout("tls-timeout", "The upstream did not finish the TLS handshake in time.", "connection_timeout")
+            }
             ConnectError::Certificate(_) => bad_gateway(
                 "tls-certificate",
                 "The upstream's certificate is not valid for its name.",
@@ -411,7 +416,7 @@ fn send(error: &SendError) -> Problem {
             timeout("response-timeout", "The upstream did not answer in time.", "http_response_timeout")
         }
         SendError::UploadTimeout => {
-            timeout("response-timeout", "The upstream stopped taking the request.", "http_response_timeout")
+            timeout("upload-timeout", "The upstream stopped taking the request.", "http_response_timeout")
         }
         SendError::Incomplete(_) | SendError::Terminated(_) => bad_gateway(
             "response-incomplete",

@@ -42,8 +42,10 @@ enum Watched {
     Idle,
     /// It began a header, and did not end it.
     SlowHeader,
-    /// The upstream stopped in the middle of its body.
+    /// The upstream stopped in the middle of its body, or the whole request took too long.
     Stalled,
+    /// The whole request took too long, and nothing of its answer has gone.
+    Overdue,
 }
 
 /// Serves `stream` until it ends. Dropping the future closes it, and cancels what was under way.
@@ -83,6 +85,8 @@ async fn serve_http(http: &Builder, visit: &Rc<Visit>, socket: &Rc<RefCell<Calle
                 Watched::Gone | Watched::Idle => return Ending::Close,
                 Watched::SlowHeader => return Ending::Refuse(ProxyError::HeaderTimeout),
                 Watched::Stalled => return Ending::Reset,
+                // hyper looks at the work on it whenever it is looked at itself.
+                Watched::Overdue => visit.time_out(),
             },
         }
     }
@@ -241,8 +245,11 @@ impl<'a> Watch<'a> {
                     (since.unwrap_or_else(Instant::now) + limits.keep_alive, Watched::Idle)
                 }
             }),
-            Stage::Asked => None,
-            Stage::Answered => self.visit.waiting_until().map(|at| (at, Watched::Stalled)),
+            Stage::Asked => self.visit.due().map(|at| (at, Watched::Overdue)),
+            Stage::Answered => {
+                let deadlines = [self.visit.waiting_until(), self.visit.due()];
+                deadlines.into_iter().flatten().min().map(|at| (at, Watched::Stalled))
+            }
         };
         let probe = self.probe_at.map(|at| (at, Watched::Gone));
         [waiting, probe, blocked].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)

@@ -1,7 +1,9 @@
 //! What a caller's connection and the request on it tell each other.
 
 use std::cell::Cell;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::Version;
@@ -9,6 +11,7 @@ use http::Version;
 use super::snapshot::Snapshot;
 use super::worker::Worker;
 use crate::caller::Peer;
+use crate::error::ProxyError;
 
 /// One caller's connection, as the request path sees it.
 pub(crate) struct Visit {
@@ -20,6 +23,10 @@ pub(crate) struct Visit {
     /// Until when the answer waits for the upstream to send more.
     waiting_until: Cell<Option<Instant>>,
     idle_since: Cell<Instant>,
+    /// When the request has to be over, its answer too.
+    due: Cell<Option<Instant>>,
+    /// Whether it was not, and is to be told so.
+    overdue: Cell<bool>,
     /// Whether the last answer broke off.
     broken: Cell<bool>,
 }
@@ -44,6 +51,8 @@ impl Visit {
             interim: Cell::new(false),
             waiting_until: Cell::new(None),
             idle_since: Cell::new(Instant::now()),
+            due: Cell::new(None),
+            overdue: Cell::new(false),
             broken: Cell::new(false),
         })
     }
@@ -83,7 +92,33 @@ impl Visit {
     pub(crate) fn end(&self) {
         self.stage.set(Stage::Idle);
         self.waiting_until.set(None);
+        self.due.set(None);
+        self.overdue.set(false);
         self.idle_since.set(Instant::now());
+    }
+
+    /// The request has `limit` from now on, if any, its answer included.
+    pub(crate) fn finish_within(&self, limit: Option<Duration>) {
+        self.due.set(limit.map(|limit| Instant::now() + limit));
+    }
+
+    /// Polls the work on the request, until it takes too long.
+    pub(crate) fn poll_in_time<T>(
+        &self,
+        work: Pin<&mut impl Future<Output = Result<T, ProxyError>>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, ProxyError>> {
+        if self.overdue.take() { Poll::Ready(Err(ProxyError::RequestTimeout)) } else { work.poll(cx) }
+    }
+
+    /// The request is due, and not answered: the next poll of the work on it says so.
+    pub(super) fn time_out(&self) {
+        self.due.set(None);
+        self.overdue.set(true);
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due.get()
     }
 
     /// The answer cannot go on before the upstream does, for which it has `limit`.

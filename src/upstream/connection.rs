@@ -136,13 +136,14 @@ impl Connection {
 /// Waits until the exchange has waited too long for one of its sides, and says for which.
 async fn overdue(mut alarm: Pin<&mut Sleep>, exchange: &Exchange, timeouts: &Timeouts) -> Upload {
     // The body may go from one phase to the next meanwhile: no phase is slept through for longer than its own limit.
-    let nap = timeouts.response.min(timeouts.idle);
+    let nap = timeouts.response.min(timeouts.idle).min(timeouts.body);
     let mut now = exchange.moved();
     loop {
         let waiting = exchange.upload();
         let limit = match waiting {
             Upload::Finished | Upload::Broken => timeouts.response,
-            Upload::Upstream | Upload::Caller => timeouts.idle,
+            Upload::Upstream => timeouts.idle,
+            Upload::Caller => timeouts.body,
         };
         let deadline = exchange.moved() + limit;
         if now >= deadline {

@@ -46,7 +46,8 @@ fn the_example_is_right() {
 fn so_is_every_default_that_it_shows() {
     // What is commented out is right, too, when it is let in.
     let folder = tempfile::tempdir().unwrap();
-    let text = text(folder.path()).replace("# workers", "workers").replace("# format", "format");
+    let text = text(folder.path());
+    let text = ["# workers", "# format", "# request = "].iter().fold(text, |text, key| text.replace(key, &key[2..]));
     let ended = check_with(folder.path(), &text, &variables(&text));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }

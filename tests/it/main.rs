@@ -19,6 +19,7 @@ mod bounds;
 mod breaker;
 mod commands;
 mod crossing;
+mod deadlines;
 mod desync;
 mod example;
 mod explain;
