@@ -1,6 +1,7 @@
 //! The workers' threads: each is started here, dealt its connections, and waited for at the end.
 
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -49,10 +50,17 @@ impl Dealer {
             let (orders, receiver) = mpsc::unbounded_channel();
             let (finish, finished) = oneshot::channel();
             let load = Arc::new(AtomicUsize::new(0));
-            let runtime = Builder::new_current_thread();
             let (blueprint, network, worker_load) = (Arc::clone(blueprint), network.clone(), Arc::clone(&load));
             let pulse = pulses.pulse(number);
-            let work = move || run_worker(number, runtime, pulse, blueprint, network, worker_load, receiver, finish);
+            let work = move || {
+                metrics::begin_worker(number);
+                let worker = Worker::new(&blueprint, network, worker_load);
+                // Its successor may come soon, and what this one holds should not outlive it.
+                drop(blueprint);
+                run_worker(pulse, worker, receiver);
+                // Nobody waits any more where the drain's time is over.
+                let _ = finish.send(());
+            };
             thread::Builder::new().name(format!("worker-{number}")).spawn(work).map_err(ServeError::Worker)?;
             Ok(Hand { orders, load, finished })
         });
@@ -103,24 +111,9 @@ impl Dealer {
     }
 }
 
-fn run_worker(
-    number: usize,
-    mut runtime: Builder,
-    pulse: Pulse,
-    blueprint: Arc<Blueprint>,
-    network: Network,
-    load: Arc<AtomicUsize>,
-    orders: mpsc::UnboundedReceiver<Order>,
-    finish: oneshot::Sender<()>,
-) {
-    metrics::begin_worker(number);
-    let worker = Worker::new(&blueprint, network, load);
-    // Its successor may come soon, and what this one holds should not outlive it.
-    drop(blueprint);
-    match runtime.enable_all().build_local(LocalOptions::default()) {
+fn run_worker(pulse: Pulse, worker: Rc<Worker>, orders: mpsc::UnboundedReceiver<Order>) {
+    match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime.block_on(pulse.during(worker.run(orders))),
         Err(error) => tracing::error!(target: "server", %error, "cannot start a worker's runtime"),
     }
-    // Nobody waits any more where the drain's time is over.
-    let _ = finish.send(());
 }

@@ -113,14 +113,14 @@ impl Breaker {
         let until = ticks::now() + ticks::of(self.settings.open);
         if self.until.swap(until, Ordering::AcqRel) == 0 {
             let (upstream, seconds) = (&*self.upstream, self.settings.open.as_secs_f64());
-            tracing::warn!(upstream, failures, seconds, "the upstream fails: it is left alone for now");
+            tracing::warn!(target: "upstream", upstream, failures, seconds, "the upstream fails: it is left alone for now");
         }
     }
 
     fn close(&self) {
         self.failures.store(0, Ordering::Relaxed);
         if self.until.swap(0, Ordering::AcqRel) != 0 {
-            tracing::info!(upstream = &*self.upstream, "the upstream answers again: it is asked as before");
+            tracing::info!(target: "upstream", upstream = &*self.upstream, "the upstream answers again: it is asked as before");
         }
     }
 }

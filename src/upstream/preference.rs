@@ -175,9 +175,8 @@ impl Preference {
             let changes = self.changes.fetch_add(1, Ordering::Relaxed).saturating_add(1);
             let (upstream, now_used) = (&*self.upstream, which.key());
             tracing::warn!(
-                upstream,
-                now_used,
-                changes,
+                target: "upstream",
+                upstream, now_used, changes,
                 "the vendor takes the other credential: it is used from now on"
             );
         }
