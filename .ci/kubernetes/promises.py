@@ -150,7 +150,7 @@ def sidecar_faults(pod, config):
     if sidekey not in pod["initContainers"] or sidekey.get("restartPolicy") != "Always":
         yield "it is no native sidecar"
     listening = [listener["address"] for listener in config.get("listen", {}).values()] or ["127.0.0.1:8080"]
-    if not all(address.startswith("127.0.0.1:") for address in listening):
+    if not all(address.startswith("127.0.0.1:") for address in listening) or "admin" in config:
         yield "it listens beyond the pod"
     bases = [entry["value"] for entry in pod["containers"][0].get("env", []) if entry["name"].endswith("_BASE_URL")]
     if bases != [f"http://{address}/{name}" for address in listening for name in config["upstream"]]:
@@ -168,6 +168,10 @@ def gateway_faults(form, pod, sidekey, config):
     listening = [listener["address"] for listener in config["listen"].values()]
     if listening != [f"0.0.0.0:{ports['proxy']}"]:
         yield f"the port `proxy` is not where it listens, {listening}"
+    annotations = form["deployment.yaml"]["spec"]["template"]["metadata"]["annotations"]
+    scraped = annotations.get("prometheus.io/port") == str(ports["metrics"])
+    if not scraped or config.get("admin", {}).get("address") != f"0.0.0.0:{ports['metrics']}":
+        yield "the port `metrics` is not where Prometheus looks, or not where sidekey listens"
     yield from service_faults(form, ports, config)
     yield from scaling_faults(form)
     yield from drain_faults(form["deployment.yaml"], pod, config)
@@ -213,7 +217,10 @@ def scaling_faults(form):
 
 def drain_faults(deployment, pod, config):
     server = config["server"]
-    spent = seconds(server["drain"]) + seconds(server.get("drain_delay", "0s"))
+    delay = seconds(server.get("drain_delay", "0s"))
+    if delay < 5:
+        yield "it stops accepting before the cluster has forgotten it"
+    spent = seconds(server["drain"]) + delay
     if pod.get("terminationGracePeriodSeconds", 30) <= spent:
         yield f"the kubelet kills it before {spent} s of draining are over"
     if deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] != 0:

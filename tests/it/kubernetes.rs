@@ -5,10 +5,14 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::support::check_with;
+use crate::support::{check_with, command};
 
 const SIDECAR: &str = include_str!("../../deploy/kubernetes/sidecar/sidekey.toml");
 const GATEWAY: &str = include_str!("../../deploy/kubernetes/gateway/sidekey.toml");
+const MANIFESTS: [&str; 2] = [
+    include_str!("../../deploy/kubernetes/sidecar/deployment.yaml"),
+    include_str!("../../deploy/kubernetes/gateway/deployment.yaml"),
+];
 
 /// `config` with its Secrets in `folder`, and each file of them there as the kubelet makes it: by way of a link to the
 /// folder `..data`, itself a link, and readable by the group.
@@ -45,4 +49,19 @@ fn a_gateway_without_callers_would_start_nothing() {
     let (_, after) = rest.split_once("[upstream").unwrap();
     let ended = check_with(folder.path(), &mounted(folder.path(), &format!("{before}[upstream{after}")), &[]);
     assert_eq!(ended.code, Some(78), "{}", ended.stdout);
+    assert!(ended.stderr.contains("`listen.cluster.address`"), "{}", ended.stderr);
+}
+
+#[test]
+fn every_probe_runs_a_command_that_there_is() {
+    for manifest in MANIFESTS {
+        let probes = manifest.lines().filter_map(|line| line.split_once("command: [/sidekey, ")?.1.strip_suffix("] }"));
+        let probes: Vec<Vec<&str>> = probes.map(|arguments| arguments.split(", ").collect()).collect();
+        assert_eq!(probes.len(), 3, "{probes:?}");
+        for arguments in probes {
+            // What is not known is an error before help is given.
+            let ended = command(&[&arguments[..], &["--help"]].concat());
+            assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.stderr);
+        }
+    }
 }
