@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Origin, Sidekey, check_with, command, get, get_from, until, until_true};
+use crate::support::{Origin, Sidekey, check_with, command, free_port, get, get_from, until, until_true};
 
 const ADMIN: &str = "\n[admin]\naddress = \"127.0.0.1:0\"\n";
 
@@ -229,8 +229,8 @@ fn one_request_a_connection_and_garbage_ends_it() {
 #[test]
 fn an_upstream_that_is_the_admin_listener_is_a_loop() {
     let folder = tempfile::tempdir().unwrap();
-    // A port that is free now: the config has to name it twice.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // The config has to name it twice.
+    let port = free_port();
     let config = format!(
         "[admin]\naddress = \"127.0.0.1:{port}\"\n[upstream.own]\nurl = \"http://127.0.0.1:{port}\"\n\
          auth.bearer = {{ token = \"env:TOKEN\" }}\n"

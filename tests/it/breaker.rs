@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::support::{Caller, OK, Origin, Sidekey, get, post, until, until_true};
+use crate::support::{Caller, OK, Origin, Sidekey, free_port, get, post, until, until_true};
 
 const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno";
 
@@ -61,7 +61,7 @@ fn it_is_open_for_all_workers() {
 
 #[test]
 fn no_connection_no_answer_and_half_an_answer_are_failures() {
-    let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refused = format!("127.0.0.1:{}", free_port());
     let lost = Origin::plain(|conversation| drop(conversation.request()));
     let silent = Origin::plain(|conversation| {
         conversation.request();

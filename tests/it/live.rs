@@ -12,7 +12,7 @@ use sidekey::sandbox::Sandbox;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
-use crate::support::{Authority, Ended, Identity, NameServer, OK, Origin, command};
+use crate::support::{Authority, Ended, Identity, NameServer, OK, Origin, command, free_port};
 
 /// What a vendor that was compromised could know, and say.
 const SECRET: &str = "2718281828459045";
@@ -263,7 +263,7 @@ fn a_clock_that_is_off_is_told_and_fails_where_it_breaks_signatures() {
 
 #[test]
 fn what_keeps_a_connection_from_being_made_is_told_with_its_step() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().map(|address| (silent, address)).unwrap();
     // A queue of one, which is full: the kernel does not answer the next caller.
@@ -284,7 +284,7 @@ fn what_keeps_a_connection_from_being_made_is_told_with_its_step() {
     for (url, step, code) in [
         (format!("http://127.0.0.1:{port}"), "connect", "connection_refused"),
         (format!("http://{black_hole}"), "connect", "connection_timeout"),
-        (format!("https://{}", silent.1), "tls", "connection_timeout"),
+        (format!("https://{}", silent.1), "tls", "tls_timeout"),
         (garbage_at_once.url().replace("http", "https"), "tls", "tls_protocol"),
         (deaf.url(), "probe", "response_timeout"),
         (garbage.url(), "probe", "response_malformed"),
@@ -298,7 +298,7 @@ fn what_keeps_a_connection_from_being_made_is_told_with_its_step() {
 
 #[test]
 fn a_name_is_looked_up_and_its_addresses_are_judged_as_for_a_request() {
-    let own = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let own = free_port();
     let names = NameServer::start(|name| match name {
         "private.test" => vec!["10.0.0.1"],
         "metadata.test" => vec!["169.254.169.254"],

@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rustls::version::TLS13;
 use serde_json::Value;
 
-use crate::support::{Authority, OK, Origin, Sidekey, get, get_with, post};
+use crate::support::{Authority, OK, Origin, Sidekey, free_port, get, get_with, post};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -259,7 +259,7 @@ fn a_record_tells_the_phases_that_there_were() {
 
 #[test]
 fn a_record_of_a_connection_that_did_not_come_about_says_how_far_it_came() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let sidekey = Sidekey::start(&format!(
         "[upstream.api]\nurl = \"http://127.0.0.1:{port}\"\nauth.bearer = {{ token = \"env:TOKEN\" }}\n"
     ));

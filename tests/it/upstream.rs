@@ -1,9 +1,8 @@
 //! An upstream that cannot be reached, does not answer, or answers what is not HTTP.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use crate::support::{BlackHole, Origin, QUERY, Sidekey, get, post};
+use crate::support::{BlackHole, Origin, QUERY, Sidekey, free_port, get, post};
 
 fn to(url: &str, timeouts: &str) -> String {
     format!("[upstream.api]\nurl = \"{url}\"\nauth.bearer = {{ token = \"env:TOKEN\" }}\n{timeouts}\n")
@@ -11,7 +10,7 @@ fn to(url: &str, timeouts: &str) -> String {
 
 #[test]
 fn an_upstream_that_refuses_is_502() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let sidekey = Sidekey::start(&to(&format!("http://127.0.0.1:{port}"), ""));
     let answer = sidekey.ask(get(&format!("/api/x?{QUERY}")));
     answer.assert_own(502, "connection_refused");

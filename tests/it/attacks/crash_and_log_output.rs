@@ -3,7 +3,9 @@
 
 use std::fs;
 
-use crate::support::{Authority, Broken, LITERAL, OK, Origin, QUERY, Sidekey, command, command_within, get, post};
+use crate::support::{
+    Authority, Broken, LITERAL, OK, Origin, QUERY, Sidekey, command, command_within, free_port, get, post,
+};
 
 /// A right upstream, but for what is put in place of each `@`.
 fn bearer(more: &str) -> String {
@@ -192,7 +194,7 @@ fn an_upstream_that_cannot_be_reached_is_told_without_the_credential() {
         conversation.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         conversation.rest();
     });
-    let closed = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap() };
+    let closed = format!("127.0.0.1:{}", free_port());
     for url in [
         format!("http://{closed}"),
         format!("https://localhost:{}", untrusted.port()),

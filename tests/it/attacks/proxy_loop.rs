@@ -4,12 +4,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::thread;
 
-use crate::support::{NameServer, OK, Origin, Sidekey, get};
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+use crate::support::{NameServer, OK, Origin, Sidekey, free_port, get};
 
 /// sidekey at `listen` with that port, and the upstream `api.test` at the same port.
 fn looped(dns: &NameServer, listen: &str, port: u16, more: &str) -> Sidekey {

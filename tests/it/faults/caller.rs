@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::with_timeouts;
 use crate::support::{Caller, OK, Origin, PATIENCE, Sidekey, get};
 
 #[test]
@@ -54,7 +53,8 @@ fn a_body_that_is_held_to_be_signed_and_stops_is_408() {
     let origin = Origin::ok();
     let hmac = "auth.hmac = { username = \"env:KEY\", secret = \"env:SECRET\" }";
     let bearer = "auth.bearer = { token = \"env:TOKEN\" }";
-    let sidekey = Sidekey::start(&with_timeouts(&origin, "idle = \"300ms\"").replace(bearer, hmac));
+    let server = "[server]\nworkers = 1\nbody_timeout = \"300ms\"\n";
+    let sidekey = Sidekey::start(&format!("{server}{}", origin.upstream("api").replace(bearer, hmac)));
     sidekey
         .ask("POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf")
         .assert_own(408, "http_request_error");
@@ -78,7 +78,9 @@ fn ten_thousand_idle_connections_hold_nobody_up() {
     setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit }).unwrap();
     let count = usize::try_from(limit.map_or(10_000, |limit| (limit / 2).min(10_000))).unwrap();
     let origin = Origin::ok();
-    let sidekey = Sidekey::start(&origin.upstream("api"));
+    // More than come: by default there are as many as there is room for twice.
+    let config = format!("[server]\nworkers = 1\nmax_connections = {}\n{}", count + 100, origin.upstream("api"));
+    let sidekey = Sidekey::start(&config);
     sidekey.ask(get("/api/x")).assert_passed_on(200);
     let before = sidekey.memory("VmRSS");
     let exchange = |caller: &mut TcpStream| {

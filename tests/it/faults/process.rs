@@ -40,7 +40,9 @@ fn as_many_descriptors_are_taken_as_may_be_had() {
 #[test]
 fn accepting_goes_on_when_descriptors_are_free_again() {
     let origin = Origin::ok();
-    let sidekey = start_after("ulimit -n 48", &origin.upstream("api"));
+    // By default it lets in no more than it has descriptors for.
+    let config = format!("[server]\nworkers = 1\nmax_connections = 1000\n{}", origin.upstream("api"));
+    let sidekey = start_after("ulimit -n 48", &config);
     let mut callers: Vec<_> = (0..64).map(|_| sidekey.connect()).collect();
     until_true("that no descriptor is left", || sidekey.log().contains("cannot accept; trying again"));
     // Who was accepted is told so; a request is no crash.

@@ -12,6 +12,8 @@ mod process;
 mod sidekey;
 mod wire;
 
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -44,6 +46,20 @@ pub(crate) fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
 /// As [`until`], for what is or is not so.
 pub(crate) fn until_true(what: &str, mut probe: impl FnMut() -> bool) {
     until(what, || probe().then_some(()));
+}
+
+/// A port at which nobody listens, on any address, and that no test gets which asks for any port: systems hand out higher
+/// ones. For whoever has to name a port before it is bound, or wants one that refuses.
+pub(crate) fn free_port() -> u16 {
+    const FIRST: u16 = 20_000;
+    const COUNT: u32 = 10_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(61);
+    let mut ports = (0..COUNT).map(|_| {
+        let next = begin.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        FIRST + u16::try_from(next).unwrap()
+    });
+    ports.find(|&port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()).expect("a free port")
 }
 
 /// Whether `bytes` holds `part`.
