@@ -37,9 +37,9 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The rows of the page's tables: the heading of each, and the row.
-fn rows() -> Vec<(String, String)> {
-    let page = read(PAGE);
+/// The rows of a page's tables: the heading of each, and the row.
+fn rows(page: &str) -> Vec<(String, String)> {
+    let page = read(page);
     let mut heading = "";
     let mut rows = Vec::new();
     for (line, next) in page.lines().zip(page.lines().skip(1).chain([""])).filter(|(line, _)| line.starts_with("| ")) {
@@ -54,7 +54,7 @@ fn rows() -> Vec<(String, String)> {
 
 /// Those that are about a fault, with what is in their comments.
 fn faults() -> Vec<(String, String)> {
-    let rows = rows().into_iter().filter(|(heading, _)| heading.starts_with("| fault |"));
+    let rows = rows(PAGE).into_iter().filter(|(heading, _)| heading.starts_with("| fault |"));
     let parts = rows.map(|(_, row)| {
         let (cells, comment) = row.split_once(" <!-- ").unwrap_or_else(|| panic!("no test is named: {row}"));
         (cells.to_owned(), comment.strip_suffix(" --> |").expect("a row ends with its comment").to_owned())
@@ -75,7 +75,7 @@ fn files(folder: &Path) -> Vec<String> {
 
 #[test]
 fn every_fault_on_the_page_has_a_test() {
-    let sources = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it"));
+    let sources = ["tests/it", "src"].map(|folder| files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))).concat();
     let named = |test: &str| Some(test.split_once("fn ")?.1.split_once('(')?.0.to_owned());
     let tests: BTreeSet<_> =
         sources.iter().flat_map(|text| text.split("#[test]\n").skip(1).filter_map(named)).collect();
@@ -85,7 +85,7 @@ fn every_fault_on_the_page_has_a_test() {
             assert!(tests.contains(test), "there is no test `{test}`: {row}");
         }
     }
-    assert!(faults.len() >= 50, "only {} faults", faults.len());
+    assert!(faults.len() >= 90, "only {} faults", faults.len());
 }
 
 #[test]
@@ -106,9 +106,10 @@ fn what_the_log_says_on_the_page_is_what_it_says() {
 fn every_status_on_the_page_is_that_of_its_error() {
     let errors = read("docs/errors.md");
     let mut seen = 0;
-    for (_, row) in rows() {
+    for (_, row) in rows(PAGE) {
         let statuses = row.match_indices(" `").filter_map(|(at, _)| {
-            row.get(at - 3..at).filter(|code| code.parse::<u16>().is_ok()).map(|code| (at, code))
+            let before = row.get(at.checked_sub(3)?..at)?;
+            before.parse::<u16>().is_ok().then_some((at, before))
         });
         for (at, status) in statuses {
             let slug = code(&row[at..]).next().unwrap();
@@ -116,5 +117,22 @@ fn every_status_on_the_page_is_that_of_its_error() {
             seen += 1;
         }
     }
-    assert!(seen >= 30, "only {seen} answers");
+    assert!(seen >= 35, "only {seen} answers");
+}
+
+#[test]
+fn every_deadline_of_the_config_has_the_status_of_its_error() {
+    let errors = read("docs/errors.md");
+    let deadlines = rows("docs/config.md").into_iter().filter(|(heading, _)| heading.starts_with("| phase |"));
+    let mut seen = 0;
+    for (_, row) in deadlines {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let status = cells[4].get(..3).filter(|status| status.parse::<u16>().is_ok());
+        for slug in code(cells[5]) {
+            assert!(status.is_some_and(|status| errors.contains(&format!("| `{slug}` | {status} |"))), "{row}");
+            seen += 1;
+        }
+        assert_eq!(cells[5].is_empty(), status.is_none(), "{row}");
+    }
+    assert!(seen >= 10, "only {seen} answers");
 }
