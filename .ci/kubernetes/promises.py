@@ -19,6 +19,7 @@ PROBES = {
     "livenessProbe": ["/sidekey", "health", "--live"],
 }
 METADATA = ["169.254.0.0/16", "100.64.0.0/10", "168.63.129.16/32", "192.0.0.0/24"]
+IDLE_CONNECTION = 15 * 2**10   # docs/reliability.md
 PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
 
 
@@ -34,6 +35,7 @@ def faults_of(name, form):
         return
     yield from container_faults(sidekey)
     yield from secret_faults(config, pod, sidekey)
+    yield from memory_faults(config, sidekey)
     if not config.get("server", {}).get("workers"):
         yield "without a CPU limit `workers` has to be set, or there is a thread for each CPU of the node"
     yield from sidecar_faults(pod, config) if name == "sidecar" else gateway_faults(form, pod, sidekey, config)
@@ -104,6 +106,21 @@ def container_faults(sidekey):
             yield f"`{mount['mountPath']}` is a subPath, which is never updated"
 
 
+def memory_faults(config, sidekey):
+    """What an idle connection takes, and the bodies that are held, leave a quarter for the bodies that stream."""
+    server = config.get("server", {})
+    if "max_connections" not in server or "max_buffered" not in server:
+        yield "connections and bodies are bounded for a machine, not for the pod's memory"
+    elif "memory" in sidekey.get("resources", {}).get("limits", {}):
+        taken = server["max_connections"] * IDLE_CONNECTION + bytes_of(server["max_buffered"].removesuffix("B"))
+        if taken > bytes_of(sidekey["resources"]["limits"]["memory"]) * 3 / 4:
+            yield "what it lets in is more than the memory that it may have"
+
+
+def bytes_of(size):
+    return int(size[:-2]) * {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}[size[-2:]]
+
+
 def secret_faults(config, pod, sidekey):
     """Every secret is a file of a Secret that the docs say how to make, and that no other container gets."""
     volumes = {volume["name"]: volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
@@ -150,7 +167,10 @@ def sidecar_faults(pod, config):
     if sidekey not in pod["initContainers"] or sidekey.get("restartPolicy") != "Always":
         yield "it is no native sidecar"
     listening = [listener["address"] for listener in config.get("listen", {}).values()] or ["127.0.0.1:8080"]
-    if not all(address.startswith("127.0.0.1:") for address in listening) or "admin" in config:
+    if "admin" not in config:
+        yield "there is nobody whom the probes could ask"
+    asking = config.get("admin", {}).get("address", "127.0.0.1:9901")
+    if not all(address.startswith("127.0.0.1:") for address in [asking, *listening]):
         yield "it listens beyond the pod"
     bases = [entry["value"] for entry in pod["containers"][0].get("env", []) if entry["name"].endswith("_BASE_URL")]
     if bases != [f"http://{address}/{name}" for address in listening for name in config["upstream"]]:
@@ -170,7 +190,8 @@ def gateway_faults(form, pod, sidekey, config):
         yield f"the port `proxy` is not where it listens, {listening}"
     annotations = form["deployment.yaml"]["spec"]["template"]["metadata"]["annotations"]
     scraped = annotations.get("prometheus.io/port") == str(ports["metrics"])
-    if not scraped or config.get("admin", {}).get("address") != f"0.0.0.0:{ports['metrics']}":
+    admin = config.get("admin", {})
+    if not scraped or admin.get("address") != f"0.0.0.0:{ports['metrics']}" or not admin.get("dangerously_open"):
         yield "the port `metrics` is not where Prometheus looks, or not where sidekey listens"
     yield from service_faults(form, ports, config)
     yield from scaling_faults(form)

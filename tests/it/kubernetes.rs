@@ -5,7 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::support::{check_with, command};
+use crate::support::{Sidekey, check_with, command, free_port};
 
 const SIDECAR: &str = include_str!("../../deploy/kubernetes/sidecar/sidekey.toml");
 const GATEWAY: &str = include_str!("../../deploy/kubernetes/gateway/sidekey.toml");
@@ -62,6 +62,25 @@ fn every_probe_runs_a_command_that_there_is() {
             // What is not known is an error before help is given.
             let ended = command(&[&arguments[..], &["--help"]].concat());
             assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn the_probes_find_each_of_them_well() {
+    for config in [SIDECAR, GATEWAY] {
+        let folder = tempfile::tempdir().unwrap();
+        let admin = format!("0.0.0.0:{}", free_port());
+        let config = mounted(folder.path(), config).replace("0.0.0.0:8080", "127.0.0.1:0");
+        // The sidecar's is at its default address.
+        let config = config
+            .replace("0.0.0.0:9901", &admin)
+            .replace("[admin]  ", &format!("[admin]\naddress = {admin:?}\ndangerously_open = true\n  "));
+        let sidekey = Sidekey::start_in(folder, &config, "json");
+        let file = sidekey.folder().join("sidekey.toml");
+        for probe in [&["health"][..], &["health", "--live"]] {
+            let ended = command(&[probe, &["--config", file.to_str().unwrap()]].concat());
+            assert_eq!(ended.code, Some(0), "{probe:?}: {}", ended.stderr);
         }
     }
 }
