@@ -262,7 +262,7 @@ fn churn(times: usize) {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let load = EndOfLoad(&done);
-        let asking: Vec<_> = (0..4)
+        let asking: Vec<_> = (0..2)
             .map(|_| {
                 let mut caller = sidekey.connect();
                 let done = &done;
