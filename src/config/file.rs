@@ -1,5 +1,7 @@
 //! The config as it is written: reads TOML into a [`Config`], or says everything that is wrong with it.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -13,7 +15,7 @@ use super::{
     Config, ListenAddress, Listener, Reload, Server, admin, browser, caller, listen, log, lookup, names, syntax,
     upstream,
 };
-use crate::secret::source::Source;
+use crate::secret::source::{self, Source, SourceError};
 
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 const DRAIN_DELAY: Duration = Duration::ZERO;
@@ -22,6 +24,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A config is at most this long, in bytes: far more than anybody writes.
+const MAX_CONFIG: u64 = 4 << 20;
 /// Far more than a process can have.
 const MOST_CONNECTIONS: usize = 1_000_000;
 /// 64 MiB.
@@ -36,10 +40,26 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigError> {
     parse(path, &read_text(path)?)
 }
 
-/// The file's text.
+/// As [`load`], by a process that serves: it waits for no pipe's writer, but refuses what is no regular file.
+pub(super) fn load_again(path: &Path) -> Result<Config, ConfigError> {
+    parse(path, &text_of(path, source::open(path))?)
+}
+
+/// The file's text. At start, it may come through a pipe.
 pub(super) fn read_text(path: &Path) -> Result<String, ConfigError> {
+    text_of(path, File::open(path).map_err(|error| source::of_io(&error)))
+}
+
+fn text_of(path: &Path, file: Result<File, SourceError>) -> Result<String, ConfigError> {
     let refuse = |position, fault| ConfigError::new(path, vec![Problem::new(position, None, fault)]);
-    let bytes = std::fs::read(path).map_err(|error| refuse(None, unreadable(&error)))?;
+    let mut bytes = Vec::new();
+    let read =
+        file.and_then(|file| file.take(MAX_CONFIG + 1).read_to_end(&mut bytes).map_err(|error| source::of_io(&error)));
+    match read {
+        Ok(length) if length as u64 > MAX_CONFIG => return Err(refuse(None, unreadable(SourceError::TooLarge))),
+        Ok(_) => {}
+        Err(error) => return Err(refuse(None, unreadable(error))),
+    }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
         Err(error) => {
@@ -51,12 +71,18 @@ pub(super) fn read_text(path: &Path) -> Result<String, ConfigError> {
     }
 }
 
-fn unreadable(error: &std::io::Error) -> Fault {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => Fault::new("there is no such file").hint("name one with `--config FILE`"),
-        std::io::ErrorKind::PermissionDenied => Fault::new("the file cannot be read: permission denied"),
-        std::io::ErrorKind::IsADirectory => Fault::new("expected a file, found a directory"),
-        _ => Fault::new("the file cannot be read"),
+fn unreadable(error: SourceError) -> Fault {
+    match error {
+        SourceError::NotFound => Fault::new("there is no such file").hint("name one with `--config FILE`"),
+        SourceError::Denied => Fault::new("the file cannot be read: permission denied"),
+        SourceError::Directory => Fault::new("expected a file, found a directory"),
+        SourceError::NotRegular => Fault::new("expected a regular file, which can be read again"),
+        SourceError::TooLarge => Fault::new(format!("the file has more than {} MiB", MAX_CONFIG >> 20)),
+        SourceError::Unreadable
+        | SourceError::NotSet
+        | SourceError::NoCredentials
+        | SourceError::Empty
+        | SourceError::Command(_) => Fault::new("the file cannot be read"),
     }
 }
 

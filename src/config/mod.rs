@@ -79,6 +79,11 @@ impl Config {
         file::load(path)
     }
 
+    /// As [`load`](Self::load), by a process that serves: what is no regular file is refused, and not waited for.
+    pub(crate) fn load_again(path: &Path) -> Result<Self, ConfigError> {
+        file::load_again(path)
+    }
+
     /// Parses `text` as if it had been read from `path`, which error messages name.
     ///
     /// # Errors

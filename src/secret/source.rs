@@ -1,11 +1,12 @@
 //! Where secrets come from: the only reader of the environment and of the files that a config refers to. What goes
 //! wrong is told without a byte of what was read.
 
-use std::fs::File;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use super::command::{self, CommandError};
@@ -155,18 +156,28 @@ fn secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SourceError> {
 }
 
 /// Opens a regular file. Opening anything else may wait for ever, as a pipe does for its writer, or do something.
-fn open(path: &Path) -> Result<File, SourceError> {
-    let kind = std::fs::metadata(path).map_err(|error| of_io(&error))?.file_type();
-    if kind.is_dir() {
-        return Err(SourceError::Directory);
-    }
-    if !kind.is_file() {
-        return Err(SourceError::NotRegular);
-    }
-    File::open(path).map_err(|error| of_io(&error))
+pub(crate) fn open(path: &Path) -> Result<File, SourceError> {
+    refuse_irregular(&std::fs::metadata(path).map_err(|error| of_io(&error))?)?;
+    open_at_once(path)
 }
 
-fn of_io(error: &std::io::Error) -> SourceError {
+/// Another may have taken the file's place meanwhile: not even that is waited for.
+fn open_at_once(path: &Path) -> Result<File, SourceError> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| of_io(&error))?;
+    refuse_irregular(&file.metadata().map_err(|error| of_io(&error))?)?;
+    Ok(file)
+}
+
+fn refuse_irregular(metadata: &Metadata) -> Result<(), SourceError> {
+    if metadata.is_file() {
+        Ok(())
+    } else {
+        Err(if metadata.is_dir() { SourceError::Directory } else { SourceError::NotRegular })
+    }
+}
+
+pub(crate) fn of_io(error: &std::io::Error) -> SourceError {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => SourceError::NotFound,
         ErrorKind::PermissionDenied => SourceError::Denied,
@@ -189,7 +200,7 @@ mod tests {
     use std::fs::{Permissions, set_permissions, write};
     use std::os::unix::fs::PermissionsExt;
 
-    use super::{MAX_SECRET, Reference, Source, SourceError};
+    use super::{MAX_SECRET, Reference, Source, SourceError, open_at_once};
 
     fn read_file(bytes: &[u8]) -> Result<Vec<u8>, SourceError> {
         let folder = tempfile::tempdir().unwrap();
@@ -240,6 +251,9 @@ mod tests {
             // Opening a pipe would wait for its writer, and this test with it.
             assert_eq!(source.secret(&Reference::File(path)).err(), Some(SourceError::NotRegular), "{path}");
             assert_eq!(source.file(path), Err(SourceError::NotRegular), "{path}");
+            // Nor is one waited for that has taken a file's place since it was looked at.
+            let opened = open_at_once(&folder.path().join(path)).map(drop);
+            assert_eq!(opened, Err(SourceError::NotRegular), "{path}");
         }
     }
 

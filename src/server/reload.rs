@@ -100,13 +100,13 @@ impl Reloader {
 
     /// Reads until two readings in a row come to the same.
     fn read(&self, current: &Blueprint) -> Read {
-        let mut last = Read::of(Config::load(&self.path), current);
+        let mut last = Read::of(Config::load_again(&self.path), current);
         for _ in 0..LOOKS {
             if matches!(last, Read::Same) {
                 break;
             }
             settle();
-            let next = Read::of(Config::load(&self.path), current);
+            let next = Read::of(Config::load_again(&self.path), current);
             if next.is_as(&last) {
                 return next;
             }

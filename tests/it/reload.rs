@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -158,6 +159,13 @@ fn what_is_wrong_changes_nothing_and_is_said_once() {
     expect("`listen` has changed, which needs a restart");
     fs::remove_file(&config).unwrap();
     expect("there is no such file");
+    // Whoever may write there keeps no reload from coming after: a pipe is not waited for, nor is an endless file read.
+    assert!(Command::new("mkfifo").arg(&config).status().unwrap().success());
+    expect("expected a regular file");
+    let endless = sidekey.folder().join("endless");
+    fs::File::create(&endless).unwrap().set_len(1 << 40).unwrap();
+    fs::rename(&endless, &config).unwrap();
+    expect("the file has more than 4 MiB");
     replace(&config, &good);
     until_true("that all is well again", || lines(&sidekey, "the files say again what is in force") == 2);
     assert_eq!(lines(&sidekey, "in force: what the files say now"), 0);
