@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -136,13 +137,12 @@ fn a_credential_is_read_where_systemd_puts_it() {
 fn a_pipe_is_no_secret_file_and_nothing_waits_for_it() {
     let origin = Origin::ok();
     let folder = tempfile::tempdir().unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap().success());
     let config = upstream(&origin, "\"file:pipe\"");
     fs::write(folder.path().join("sidekey.toml"), config).unwrap();
     // Not by the harness, which would read the file for its secret.
     let file = folder.path().join("sidekey.toml");
-    let checked =
-        std::process::Command::new(env!("CARGO_BIN_EXE_sidekey")).args(["check", "--config"]).arg(file).output();
+    let checked = Command::new(env!("CARGO_BIN_EXE_sidekey")).args(["check", "--config"]).arg(file).output();
     let said = String::from_utf8(checked.unwrap().stderr).unwrap();
     assert!(said.contains("`file:pipe` is not a regular file"), "{said}");
 }
@@ -202,6 +202,12 @@ fn a_command_is_not_run_at_every_reading_but_at_once_by_sighup() {
     assert_eq!(runs(&sidekey.folder()), 1);
     sidekey.signal("HUP");
     until_true("another run", || runs(&sidekey.folder()) == 2);
+    // As `pkill -HUP sidekey` does, which finds both processes: neither ends.
+    let processes = children(&sidekey).into_iter().map(|id| id.to_string());
+    let hang_up = Command::new("kill").arg("-HUP").args(processes).status();
+    assert!(hang_up.unwrap().success());
+    sidekey.signal("HUP");
+    until_true("yet another run", || runs(&sidekey.folder()) == 3);
 }
 
 #[test]

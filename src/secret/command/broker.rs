@@ -9,6 +9,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::{CommandError, child};
@@ -81,7 +83,17 @@ fn ask(
 /// # Errors
 /// Standard input is no connection, or not one with a process of this kind.
 pub(crate) fn serve() -> io::Result<()> {
+    let _runtime = outlive_hang_up()?;
     answer(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?))
+}
+
+/// Whoever asks all processes of this name for a reload (`pkill -HUP`) means the proxy, and would end this one. It is caught
+/// rather than ignored: what is caught is as it was for a program that is started.
+fn outlive_hang_up() -> io::Result<Runtime> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    // tokio never gives a signal back that it has once caught, whoever listens.
+    runtime.block_on(async { signal(SignalKind::hangup()).map(drop) })?;
+    Ok(runtime)
 }
 
 fn answer(mut connection: UnixStream) -> io::Result<()> {
