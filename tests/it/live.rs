@@ -109,6 +109,24 @@ fn every_stand_in_is_good_and_says_what_is_left() {
 }
 
 #[test]
+fn a_credential_that_is_rejected_is_told_even_if_the_other_is_accepted() {
+    let origin = Origin::plain(|conversation| {
+        while let Some(request) = conversation.request() {
+            let fallback = format!("Bearer {SECRET}-2");
+            let is_fallback = request.fields.get("authorization") == Some(fallback.as_str());
+            conversation.send(status(if is_fallback { "200 OK" } else { "401 Unauthorized" }, ""));
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("other"), format!("{SECRET}-2")).unwrap();
+    let config = upstream(&origin.url(), &format!("fallback.bearer.token = \"file:other\"\n{PROBE}"));
+    let (shown, report) = look_in(&folder, &config, 0);
+    assert_eq!(report["credential"], "accepted", "{report}");
+    assert_eq!(findings(&report), [PLAIN, ("warning", "main_credential_rejected")]);
+    assert!(shown.contains("the one in `auth` is rejected"), "{shown}");
+}
+
+#[test]
 fn a_rejected_credential_fails_and_a_doubtful_answer_does_not() {
     for (answer, code, verdict, finding) in [
         (status("401 Unauthorized", ""), 1, "rejected", Some(("failure", "credential_rejected"))),

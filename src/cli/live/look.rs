@@ -14,7 +14,7 @@ use super::{answer, certificate, clock};
 use crate::caller::Caller;
 use crate::config;
 use crate::config::probe::Probe;
-use crate::credential::{AuthorizeError, PlaceError};
+use crate::credential::{AuthorizeError, PlaceError, Which};
 use crate::error::ProxyError;
 use crate::policy::PolicyError;
 use crate::route::{Spoken, Target};
@@ -79,6 +79,7 @@ async fn steps(upstream: &Rc<Upstream>, report: &mut Report<'_>) -> Result<(), P
     }
     clock::judge(report);
     answer::read(answer, probe, report).await;
+    say_which_is_taken(upstream, report);
     Ok(())
 }
 
@@ -88,6 +89,15 @@ fn say_plaintext(upstream: &Upstream, report: &mut Report<'_>) {
     } else {
         let text = "none: `url` is `http://`, so the credential is sent in the clear";
         report.find(Step::Tls, Level::Warning, "plaintext", text, "use `https://`");
+    }
+}
+
+/// The path tries the other credential where one is refused: whoever is served all the same has to know.
+fn say_which_is_taken(upstream: &Upstream, report: &mut Report<'_>) {
+    if upstream.shared().preference().is_some_and(|preference| preference.preferred() == Which::Fallback) {
+        let text = "the one in `auth` is rejected: only that in `fallback` is accepted";
+        let hint = "once the key has been changed at the vendor, put the new one where `auth` looks for it";
+        report.find(Step::Credential, Level::Warning, "main_credential_rejected", text, hint);
     }
 }
 
