@@ -146,12 +146,21 @@ impl AccessRecord {
         let problem = error.problem();
         self.status = Some(problem.status);
         self.answered_by = Some(AnsweredBy::Sidekey);
-        self.refusal = Some(Refusal { slug: problem.slug, error: error.chain().into() });
+        self.refusal = Some(Refusal { slug: problem.slug, error: self.clean(error.chain()) });
     }
 
     /// The upstream broke off, or stopped, in the middle of its answer. Only the log sees why.
     pub(crate) fn broke_off(&mut self, error: &BrokenAnswer) {
-        self.broken_off = Some(error::chain(error).into());
+        self.broken_off = Some(self.clean(error::chain(error)));
+    }
+
+    /// A text about what the upstream did may quote it, as that of a certificate for other names does: so whatever form of
+    /// its credential it has put there is taken out.
+    fn clean(&self, text: String) -> Box<str> {
+        match &self.upstream {
+            Some(upstream) => upstream.scrubber().clean_text(&text).into(),
+            None => text.into(),
+        }
     }
 
     /// By which it is found again.

@@ -4,7 +4,7 @@ use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 use tempfile::TempDir;
 
-use crate::support::{Authority, Identity, OK, Origin, Sidekey, get, post};
+use crate::support::{Authority, Identity, OK, Origin, Sidekey, get, post, until_true};
 
 const BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
@@ -77,6 +77,24 @@ fn tls_1_2_alone_and_tls_1_3_alone_will_do() {
 fn a_certificate_for_another_name_is_refused() {
     let authority = Authority::new();
     Secure::start(&authority.server("other.example"), &authority).assert_refused("tls_certificate_error");
+}
+
+/// That no secret is in the log, the harness asserts.
+#[test]
+fn a_credential_that_a_certificate_is_for_is_not_in_the_log() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::tls(authority.server("k3y-of-the-vendor.example").serve(&BOTH, None), |_| {});
+    std::fs::write(folder.path().join("token"), "k3y-of-the-vendor").unwrap();
+    let config = format!(
+        "[upstream.api]\nurl = \"https://localhost:{}\"\nauth.bearer = {{ token = \"file:token\" }}\ntls = {{ {} }}\n",
+        origin.port(),
+        authority.write(folder.path())
+    );
+    let sidekey = Sidekey::start_in(folder, &config, "json");
+    sidekey.ask(get("/api/x")).assert_own(502, "tls_certificate_error");
+    until_true("the line", || sidekey.log().contains("\"problem\":"));
+    assert!(sidekey.log().contains("[redacted:api].example"), "{}", sidekey.log());
 }
 
 #[test]
