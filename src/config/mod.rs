@@ -242,6 +242,8 @@ pub(crate) struct Upstream {
     pub(crate) allow_private: bool,
     /// Without any: it is optional, and there is none that can be used.
     pub(crate) credentials: Credentials,
+    /// The fields of its schemes besides `Authorization`, those of a credential without a usable secret among them.
+    pub(crate) owned_fields: Box<[HeaderName]>,
     /// Of what was read for the main credential.
     pub(crate) secrets: Fingerprint,
     /// Of what was read for the one to fall back on.

@@ -76,6 +76,7 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
     let (main, secrets) = read_secret("auth");
     let (fallback, fallback_secrets) = read_secret("fallback");
     let credentials = Credentials::new(main, fallback);
+    let owned_fields = reader.take_owned().into();
     if credentials.forms().leaves_out() {
         table.warn("a secret of fewer than 6 bytes is not looked for in answers by itself");
     }
@@ -105,6 +106,7 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
         hosts: hosts.iter().map(|host| host.value.clone()).collect(),
         allow_private,
         credentials,
+        owned_fields,
         secrets,
         fallback_secrets,
         fallback_on,

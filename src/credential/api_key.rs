@@ -20,6 +20,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
     let default = if header == header::AUTHORIZATION { AUTHORIZATION_PREFIX } else { "" };
     let prefix =
         table.parsed("prefix", "what goes before the key", parse_prefix).map_or(default, |prefix| prefix.value);
+    table.own_fields(std::slice::from_ref(&header));
     let key = read_token(table, "key", prefix)?;
     if header_is_wrong {
         return None;

@@ -42,6 +42,7 @@ pub(super) const NAME: &str = "hmac";
 pub(super) type Placed = Hmac;
 
 pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
+    table.own_fields(&OWNED);
     let username = table.secret("username").and_then(|username| without_prefix(table, username, PREFIX));
     let secret = table.secret("secret");
     let algorithm = table.one_of("algorithm", &ALGORITHMS).unwrap_or(Algorithm::Sha256);

@@ -91,7 +91,7 @@ impl Upstream {
         let kept = previous.map(|previous| &previous.connections).filter(|kept| kept.lead_to(endpoint));
         let mut managed = vec![AUTHORIZATION, PROXY_AUTHORIZATION];
         let credentials = &config.credentials;
-        credentials.each().for_each(|credential| managed.extend_from_slice(credential.owned_headers()));
+        managed.extend_from_slice(&config.owned_fields);
         managed.extend_from_slice(config.strip);
         Self {
             name: config.name.clone(),

@@ -265,6 +265,21 @@ fn one_credential_is_on_a_request_and_nothing_of_the_other_nor_of_the_callers() 
 }
 
 #[test]
+fn the_fields_of_a_credential_whose_secret_is_missing_are_no_callers() {
+    let origin = Origin::ok();
+    let config = format!(
+        "[upstream.api]\nurl = \"{}\"\noptional = true\nauth.api-key = {{ key = 'file:late', header = \"x-key\" }}\n\
+         fallback.bearer = {{ token = \"env:OTHER\" }}\n",
+        origin.url()
+    );
+    let sidekey = Sidekey::start(&config);
+    sidekey.ask(get_with("/api/x", "X-Key: mine\r\nx_key: mine\r\n")).assert_passed_on(200);
+    let fields = &origin.requests()[0].fields;
+    assert!(!fields.has("x-key") && !fields.has("x_key"), "{fields:?}");
+    assert!(fields.get("authorization").unwrap().ends_with(sidekey.secret("env:OTHER")));
+}
+
+#[test]
 fn a_body_is_held_if_either_credential_signs_it() {
     let asked = AtomicUsize::new(0);
     let origin = Origin::plain(move |conversation| {

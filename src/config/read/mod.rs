@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use http::HeaderName;
 use toml::de::DeTable;
 
 pub(crate) use self::table::Table;
@@ -21,6 +22,7 @@ pub(crate) struct Reader<'a> {
     findings: RefCell<Vec<Finding>>,
     warnings: RefCell<Vec<String>>,
     files: RefCell<Vec<PathBuf>>,
+    owned: RefCell<Vec<HeaderName>>,
     /// Of the text, and of all that it refers to.
     whole: RefCell<Fingerprinter>,
     /// Of the part that is being read.
@@ -62,12 +64,12 @@ pub(crate) struct At<T> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(source: Source<'a>, text: &str) -> Self {
-        let (findings, warnings, files) = Default::default();
+        let (findings, warnings, files, owned) = Default::default();
         let part = Fingerprinter::new();
         let mut whole = part.clone();
         whole.add(text.as_bytes());
         let (whole, part) = (whole.into(), part.into());
-        Self { source, findings, warnings, files, whole, part, nothing: DeTable::new() }
+        Self { source, findings, warnings, files, owned, whole, part, nothing: DeTable::new() }
     }
 
     /// Reads the file's outermost table.
@@ -105,6 +107,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn take_warnings(&self) -> Vec<String> {
         self.warnings.take()
+    }
+
+    /// The fields that schemes have claimed since this was last asked, with a secret that can be used or without.
+    pub(crate) fn take_owned(&self) -> Vec<HeaderName> {
+        self.owned.take()
     }
 
     /// Reads the secret at `reference`.

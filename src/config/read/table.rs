@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use http::HeaderName;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::{At, Kind, Place, Reader};
@@ -234,6 +235,11 @@ impl<'a> Table<'a> {
             None => Err(Fault::new(format!("expected {expected}")).suggest(text, names())),
         })?;
         Some(chosen.value)
+    }
+
+    /// Claims header fields for the scheme that is being read: the caller's are removed, though its secret be missing.
+    pub(crate) fn own_fields(&self, names: &[HeaderName]) {
+        self.reader.owned.borrow_mut().extend_from_slice(names);
     }
 
     /// A secret that is part of a header field; it must be there, and may hold no control character.
