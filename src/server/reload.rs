@@ -15,6 +15,7 @@ use super::dealer::Announcer;
 use super::state::State;
 use crate::config::{Config, ConfigError, Listener};
 use crate::credential::Which;
+use crate::secret::command;
 use crate::telemetry;
 
 /// What has changed must stay as it is for so long: a file that is still being written is not taken for whole.
@@ -80,6 +81,7 @@ impl Reloader {
     }
 
     fn reload(&self) {
+        command::forget_overdue();
         let current = self.state.in_force();
         let read = match self.read(&current) {
             Read::Same => {

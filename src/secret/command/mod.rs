@@ -101,6 +101,12 @@ pub(crate) fn run_again() {
     FORGET.store(true, Ordering::Relaxed);
 }
 
+/// Wipes what programs have printed and what does not count any more: a program that the config has no more is not run
+/// again, and no other output would ever take its place.
+pub(crate) fn forget_overdue() {
+    COMMANDS.lock().unwrap_or_else(PoisonError::into_inner).forget_overdue(Instant::now());
+}
+
 /// From now on this process starts no program itself: those that it has started until now, and no others, are run by a
 /// process of their own. It returns how many there are; without any, there is no such process.
 ///
@@ -128,6 +134,8 @@ struct Known {
 struct Run {
     outcome: Result<Secret, CommandError>,
     at: Instant,
+    /// As the config had it then.
+    ttl: Duration,
 }
 
 enum Runner {
@@ -157,7 +165,13 @@ impl Commands {
             Runner::Broker(broker) => broker.run(line, timeout),
         };
         let outcome = outcome.map(|mut output| Secret::new(std::mem::take(&mut *output)));
-        known.last.insert(Run { outcome, at: now }).copy()
+        known.last.insert(Run { outcome, at: now, ttl }).copy()
+    }
+
+    fn forget_overdue(&mut self, now: Instant) {
+        for known in self.known.values_mut() {
+            known.last.take_if(|run| !run.counts(run.ttl, now));
+        }
     }
 }
 

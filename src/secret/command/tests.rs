@@ -107,6 +107,20 @@ fn what_was_printed_can_be_forgotten() {
 }
 
 #[test]
+fn what_was_printed_is_not_kept_for_longer_than_it_counts() {
+    let mut commands = Commands::new();
+    let began = Instant::now();
+    let gone = shell("echo secret");
+    commands.read(&gone, TTL, TIMEOUT, began).unwrap();
+    let mut is_kept_after = |age: Duration| {
+        commands.forget_overdue(began + age);
+        commands.known[&gone].last.is_some()
+    };
+    assert!(is_kept_after(TTL / 2));
+    assert!(!is_kept_after(TTL));
+}
+
+#[test]
 fn a_program_with_a_slash_is_a_path_from_the_configs_folder() {
     let line = |program: &str| {
         let invocation = Invocation::new(vec![program.to_owned(), "a/b".to_owned()]).unwrap();
