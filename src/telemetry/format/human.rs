@@ -64,6 +64,11 @@ fn is_noise(name: &str, value: &str) -> bool {
     matches!((name, value), ("answered_by", "upstream") | ("trace_id", _))
 }
 
+/// Whether a terminal might obey it: a control character could rewrite its history, and others turn a line's order around.
+fn is_odd(character: char) -> bool {
+    character.is_control() || !(character.is_ascii() || character.is_alphanumeric())
+}
+
 struct Fields<'a> {
     line: &'a mut String,
     coloured: bool,
@@ -104,8 +109,7 @@ impl Visit for Fields<'_> {
         if is_noise(field.name(), value) {
             return;
         }
-        // A control character could rewrite the terminal's history.
-        if value.chars().any(char::is_control) {
+        if value.chars().any(is_odd) {
             self.field(field, PLAIN, format_args!("{value:?}"));
         } else if value.contains(' ') && !UNNAMED.contains(&field.name()) {
             self.field(field, PLAIN, format_args!("\"{value}\""));
@@ -138,7 +142,7 @@ impl Visit for Fields<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BAD, Fields, GOOD, PLAIN, of_status};
+    use super::{BAD, Fields, GOOD, PLAIN, is_odd, of_status};
 
     fn painted(coloured: bool) -> String {
         let mut line = String::new();
@@ -146,6 +150,14 @@ mod tests {
         fields.paint(GOOD, format_args!("200"));
         fields.paint(PLAIN, format_args!(" GET"));
         line
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_would_obey_passes_for_plain() {
+        assert!("/a b~\u{fc}\u{4e2d}".chars().all(|character| !is_odd(character)));
+        for odd in ['\n', '\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200b}', '\u{2028}', '\u{feff}'] {
+            assert!(is_odd(odd) && !format!("{odd:?}").contains(odd), "{odd:?}");
+        }
     }
 
     #[test]
