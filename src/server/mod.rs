@@ -254,12 +254,14 @@ impl Server {
         )?;
         drop(network);
         let lookups = spawn_lookups(lookups);
-        let in_force = state.in_force();
-        let admin = self.admin.zip(in_force.config.admin.as_ref()).map(|(listening, config)| {
+        // Kept for no longer than it is read: what is in force later is another, and this one's secrets go with it.
+        let first = state.in_force();
+        let admin = self.admin.zip(first.config.admin.as_ref()).map(|(listening, config)| {
             spawn_admin(listening.serve(Admin::new(config, Arc::clone(&state), self.pulses, self.process_files)))
         });
+        let max_connections = descriptors::provide_for(first.config.server.max_connections);
+        drop(first);
         {
-            let max_connections = descriptors::provide_for(in_force.config.server.max_connections);
             let entrance = Entrance::new(&dealer, max_connections);
             let mut accepting: FuturesUnordered<_> =
                 self.listeners.iter().map(|listening| entrance.attend(listening)).collect();

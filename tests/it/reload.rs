@@ -1,7 +1,7 @@
 //! Config and secrets that change while sidekey runs: what is new comes into force whole, what is wrong changes nothing.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
@@ -76,6 +76,42 @@ fn a_rotated_secret_is_used_and_warm_connections_stay() {
     assert_eq!(origin.connections(), 1, "the same upstream, so the same connection");
     until_true("three reloads in the log", || lines(&sidekey, "in force: what the files say now") == 3);
     assert!(sidekey.log().contains("\"rotated\":\"api\""), "{}", sidekey.log());
+}
+
+/// How often `text` stands in what the process may write to.
+#[cfg(target_os = "linux")]
+fn in_memory(sidekey: &Sidekey, text: &str) -> usize {
+    let memory = fs::File::open(format!("/proc/{}/mem", sidekey.id())).unwrap();
+    let maps = fs::read_to_string(format!("/proc/{}/maps", sidekey.id())).unwrap();
+    let places = maps.lines().filter(|line| line.contains(" rw")).map(|line| {
+        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap())
+    });
+    let found = places.map(|(start, end)| {
+        let mut bytes = vec![0; (end - start) as usize];
+        // Some have gone meanwhile, and some cannot be read.
+        let _ = memory.read_exact_at(&mut bytes, start);
+        bytes.windows(text.len()).filter(|window| *window == text.as_bytes()).count()
+    });
+    found.sum()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_secret_that_was_rotated_away_is_wiped() {
+    let origin = Origin::ok();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("first"), secret(7)).unwrap();
+    // Not by the harness, which would make up a secret for it.
+    let config = format!("{OFTEN}{}", upstream(&origin).replace("\"file:token\"", "'file:first'"));
+    let sidekey = Sidekey::start_with(folder, &config, "json", |command| {
+        command.arg("--no-hardening");
+    });
+    assert!(in_memory(&sidekey, &secret(7)) > 0);
+    replace(&sidekey.folder().join("first"), &secret(8));
+    until_true("the reload", || sidekey.log().contains("in force: what the files say now"));
+    until_true("that nothing is left", || in_memory(&sidekey, &secret(7)) == 0);
+    assert!(in_memory(&sidekey, &secret(8)) > 0);
 }
 
 #[test]
