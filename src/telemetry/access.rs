@@ -106,7 +106,9 @@ impl AccessRecord {
         self.would_refuse = refusal.map(|refusal| refusal.to_string().into());
     }
 
+    /// For whom it is, whether it gets there or not.
     pub(crate) fn meant(&mut self, upstream: &Rc<Upstream>) {
+        self.correlation.forget_secrets(upstream.scrubber());
         self.upstream = Some(Rc::clone(upstream));
     }
 
@@ -121,7 +123,6 @@ impl AccessRecord {
     /// It goes to the upstream, with its ids on.
     pub(crate) fn leaves(&mut self, outgoing: &mut Outgoing) {
         if let Some(upstream) = &self.upstream {
-            self.correlation.forget_secrets(upstream.scrubber());
             self.correlation.put_on_request(&mut outgoing.head.headers, upstream.traces());
         }
         self.exchange = Some(Rc::clone(&outgoing.exchange));

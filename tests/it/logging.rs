@@ -141,6 +141,10 @@ fn an_id_that_holds_a_secret_is_none() {
         sidekey.ask(get_with("/api/x", &fields)).assert_passed_on(200);
         assert!(is_new(origin.requests().last().unwrap().fields.get("x-request-id").unwrap()));
     }
+    // What gets no further is logged as well.
+    let fields = format!("Proxy-Authorization: Bearer {token}\r\nX-Request-Id: {key}\r\nMax-Forwards: 0\r\n");
+    let refused = sidekey.ask(format!("OPTIONS /api/x HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"));
+    assert!(is_new(refused.fields.get("x-request-id").unwrap()), "{:?}", refused.fields);
     // Nobody who is known: the token is in the wrong place.
     sidekey.ask(get_with("/api/x", &format!("X-Request-Id: {token}\r\n"))).assert_own(407, "http_request_denied");
     assert!(is_new(sidekey.access(|record| record["status"] == 407)["request_id"].as_str().unwrap()));
