@@ -96,7 +96,7 @@ impl Admin {
             "/livez" => |admin, _| admin.liveness(),
             "/readyz" => |admin, _| admin.readiness(),
             "/metrics" => Self::metrics,
-            "/status" => |admin, _| Page::ok(JSON, status::render(&admin.state, admin.files.began())),
+            "/status" => |admin, _| Page::ok(JSON, status::render(&admin.state, &admin.pulses, admin.files.began())),
             _ => return Err(Refusal::NotFound),
         };
         match *request.method() {
@@ -124,7 +124,7 @@ impl Admin {
 
     fn metrics(&self, asked: &HeaderMap) -> Page {
         let format = accept::format(asked.get_all(ACCEPT));
-        Page::ok(format.content_type(), metrics::render(format, &self.state, &self.files))
+        Page::ok(format.content_type(), metrics::render(format, &self.state, &self.pulses, &self.files))
     }
 
     fn liveness(&self) -> Page {

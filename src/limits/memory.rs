@@ -30,9 +30,13 @@ impl Account {
     }
 
     /// How many bytes are held now.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for metrics and status"))]
     pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// How many there may be.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
     }
 
     fn charge(&self, bytes: u64) -> Result<(), OutOfMemory> {

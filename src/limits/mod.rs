@@ -52,7 +52,45 @@ impl fmt::Display for Whose {
     }
 }
 
+/// A limit, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LimitKind {
+    CallerRate,
+    CallerConcurrency,
+    UpstreamRate,
+    UpstreamConcurrency,
+    /// The vendor's own, of which it told by `Retry-After`.
+    Vendor,
+}
+
+impl LimitKind {
+    /// In their order.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::CallerRate, Self::CallerConcurrency, Self::UpstreamRate, Self::UpstreamConcurrency, Self::Vendor];
+
+    /// As a label has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::CallerRate => "caller-rate",
+            Self::CallerConcurrency => "caller-concurrency",
+            Self::UpstreamRate => "upstream-rate",
+            Self::UpstreamConcurrency => "upstream-concurrency",
+            Self::Vendor => "vendor",
+        }
+    }
+}
+
 impl LimitsError {
+    pub(crate) fn kind(&self) -> LimitKind {
+        match self {
+            Self::Rate { whose: Whose::Caller, .. } => LimitKind::CallerRate,
+            Self::Rate { whose: Whose::Upstream, .. } => LimitKind::UpstreamRate,
+            Self::Concurrency { whose: Whose::Caller } => LimitKind::CallerConcurrency,
+            Self::Concurrency { whose: Whose::Upstream } => LimitKind::UpstreamConcurrency,
+            Self::Vendor { .. } => LimitKind::Vendor,
+        }
+    }
+
     /// When it is worth another try, as far as is known.
     pub(crate) fn wait(&self) -> Duration {
         match self {
@@ -135,7 +173,7 @@ impl Limiter {
 
     /// Most requests pass at once, and without limits nothing is even asked.
     async fn admit(&self) -> Result<Admission<'_>, LimitsError> {
-        if self.rate.is_none() && self.concurrency.is_none() && self.pause.is_none() {
+        if !self.is_limited() {
             return Ok(Admission::default());
         }
         let now = Instant::now();
@@ -221,13 +259,32 @@ impl Limiter {
     }
 
     /// How many requests wait now.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for metrics and status"))]
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// Whether anybody may have to wait, or be refused.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.rate.is_some() || self.concurrency.is_some() || self.pause.is_some()
+    }
+
+    /// How many places there are. `None`: as many as come.
+    pub(crate) fn concurrency(&self) -> Option<usize> {
+        self.concurrency.as_ref().map(|concurrency| concurrency.of())
+    }
+
+    pub(crate) fn rate(&self) -> Option<config::Rate> {
+        self.rate.as_ref().map(|rate| rate.settings())
+    }
+
+    /// For how much longer the vendor is left alone, as it asked for, and how often it has. `None`: that is not obeyed.
+    pub(crate) fn pause(&self) -> Option<(Duration, u64)> {
+        let now = Instant::now();
+        let left = |pause: &Pause| pause.asked(now).map_or(Duration::ZERO, |asked| asked.until - now);
+        self.pause.as_ref().map(|pause| (left(pause), pause.count()))
+    }
+
     /// How many places are taken now. `None`: they are not counted.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for metrics and status"))]
     pub(crate) fn in_use(&self) -> Option<usize> {
         self.concurrency.as_ref().map(|concurrency| concurrency.in_use())
     }

@@ -17,6 +17,8 @@ pub(super) struct Pause {
     /// Nanoseconds after `epoch`, twice: the last bit says whether it was a 503 that asked for it. So the two are read, and
     /// written, as one.
     until: AtomicU64,
+    /// How often it has come to want that.
+    count: AtomicU64,
 }
 
 /// A vendor's wish to be left alone.
@@ -37,7 +39,7 @@ pub(crate) enum Refusal {
 
 impl Pause {
     pub(super) fn new() -> Self {
-        Self { epoch: Instant::now(), until: AtomicU64::new(0) }
+        Self { epoch: Instant::now(), until: AtomicU64::new(0), count: AtomicU64::new(0) }
     }
 
     /// Notes what an answer asks for, if it does. The longest counts.
@@ -49,15 +51,27 @@ impl Pause {
         };
         let Some(wait) = retry_after::read(headers, SystemTime::now()).filter(|wait| !wait.is_zero()) else { return };
         let until = nanos((now + wait.min(LONGEST)).saturating_duration_since(self.epoch));
-        self.until.fetch_max(until << 1 | unavailable, Ordering::Relaxed);
+        let before = self.until.fetch_max(until << 1 | unavailable, Ordering::Relaxed);
+        if self.moment(before) <= now {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many pauses have begun.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// What is asked for at `now`. `None`: nothing.
     pub(super) fn asked(&self, now: Instant) -> Option<Asked> {
         let noted = self.until.load(Ordering::Relaxed);
-        let until = self.epoch + Duration::from_nanos(noted >> 1);
+        let until = self.moment(noted);
         let with = if noted & 1 == 0 { Refusal::TooManyRequests } else { Refusal::Unavailable };
         (until > now).then_some(Asked { until, with })
+    }
+
+    fn moment(&self, noted: u64) -> Instant {
+        self.epoch + Duration::from_nanos(noted >> 1)
     }
 }
 
@@ -91,6 +105,9 @@ mod tests {
         pause.heed(StatusCode::TOO_MANY_REQUESTS, &headers("2"), now);
         assert_eq!(asked_for(&pause, now), Some((9, Refusal::Unavailable)), "the longest counts");
         assert_eq!(pause.asked(now + Duration::from_secs(9)), None);
+        assert_eq!(pause.count(), 1, "a pause that grows is one");
+        pause.heed(StatusCode::TOO_MANY_REQUESTS, &headers("1"), now + Duration::from_secs(10));
+        assert_eq!(pause.count(), 2);
     }
 
     #[test]

@@ -53,13 +53,17 @@ impl Blueprint {
 
     /// The limits of the caller of this name.
     fn caller(&self, name: &str) -> Option<&Limiter> {
-        let mut callers = self.config.callers.iter().zip(&self.callers);
-        callers.find(|(caller, _)| *caller.name == *name).map(|(_, limiter)| &**limiter)
+        self.each_caller().find(|(caller, _)| *caller.name == *name).map(|(_, limiter)| limiter)
     }
 
     /// The account of the bodies that are held in memory, which all upstreams share.
-    fn buffers(&self) -> Option<&Arc<Account>> {
+    pub(crate) fn buffers(&self) -> Option<&Arc<Account>> {
         self.upstreams.first().map(|prepared| &prepared.buffers)
+    }
+
+    /// Every caller, in the order of the config.
+    pub(crate) fn each_caller(&self) -> impl Iterator<Item = (&config::Caller, &Limiter)> {
+        self.config.callers.iter().zip(self.callers.iter().map(|limiter| &**limiter))
     }
 
     /// Every upstream, in the order of the config.

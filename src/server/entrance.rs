@@ -16,6 +16,7 @@ use tokio_util::either::Either;
 use super::dealer::Dealer;
 use super::listen::Listening;
 use super::refusal;
+use super::state::State;
 use super::worker::Arrival;
 use crate::error::ProxyError;
 
@@ -32,19 +33,17 @@ const TELL: Duration = Duration::from_secs(1);
 /// Between the listeners and the workers.
 pub(super) struct Entrance<'a> {
     dealer: &'a Dealer,
-    max_connections: usize,
+    state: &'a State,
     turning_away: Arc<Semaphore>,
-    turned_away: AtomicU64,
     began: Instant,
     /// In milliseconds since `began`, when the log is to be told next.
     tell_at: AtomicU64,
 }
 
 impl<'a> Entrance<'a> {
-    pub(super) fn new(dealer: &'a Dealer, max_connections: usize) -> Self {
+    pub(super) fn new(dealer: &'a Dealer, state: &'a State) -> Self {
         let turning_away = Arc::new(Semaphore::new(TURNED_AWAY_AT_ONCE));
-        let (turned_away, tell_at) = Default::default();
-        Self { dealer, max_connections, turning_away, turned_away, began: Instant::now(), tell_at }
+        Self { dealer, state, turning_away, began: Instant::now(), tell_at: AtomicU64::new(0) }
     }
 
     /// Lets in, or turns away, whoever comes in by `listening`, for ever. An error: the runtime cannot watch the socket.
@@ -73,15 +72,15 @@ impl<'a> Entrance<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.dealer.load() < self.max_connections
+        self.dealer.load() < self.state.max_connections()
     }
 
     fn tell(&self) {
-        let turned_away = self.turned_away.fetch_add(1, Ordering::Relaxed) + 1;
+        let turned_away = self.state.turn_away();
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if now >= self.tell_at.load(Ordering::Relaxed) {
             self.tell_at.store(now.saturating_add(TELL.as_millis() as u64), Ordering::Relaxed);
-            let max_connections = self.max_connections;
+            let max_connections = self.state.max_connections();
             tracing::warn!(target: "server", turned_away, max_connections, "more connections than `max_connections`");
         }
     }

@@ -242,7 +242,8 @@ impl Server {
         let own = OwnListeners::new(bound.filter_map(BoundAddress::tcp));
         let network = Network { resolver, own };
         let dealer = Dealer::start(self.workers, &self.blueprint, &network, &self.pulses)?;
-        let state = State::new(self.blueprint);
+        let max_connections = descriptors::provide_for(self.blueprint.config.server.max_connections);
+        let state = State::new(self.blueprint, max_connections);
         let (reloads, requests) = self.reloads;
         start_reloader(
             Reloader {
@@ -259,10 +260,9 @@ impl Server {
         let admin = self.admin.zip(first.config.admin.as_ref()).map(|(listening, config)| {
             spawn_admin(listening.serve(Admin::new(config, Arc::clone(&state), self.pulses, self.process_files)))
         });
-        let max_connections = descriptors::provide_for(first.config.server.max_connections);
         drop(first);
         {
-            let entrance = Entrance::new(&dealer, max_connections);
+            let entrance = Entrance::new(&dealer, &state);
             let mut accepting: FuturesUnordered<_> =
                 self.listeners.iter().map(|listening| entrance.attend(listening)).collect();
             tokio::select! {

@@ -49,12 +49,16 @@ impl Pulses {
         Pulse { worker, of_all: Arc::clone(&self.0) }
     }
 
-    /// The workers that do not move any more, by their number.
-    pub(crate) fn stuck(&self) -> impl Iterator<Item = usize> {
+    /// The workers, by their number, and whether each does not move any more.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (usize, bool)> {
         let now = self.0.clock.load(Ordering::Relaxed);
         let missed = move |beat: &AtomicU64| now.saturating_sub(beat.load(Ordering::Relaxed));
-        let numbered = self.0.beats.iter().enumerate();
-        numbered.filter(move |(_, beat)| missed(beat) > STUCK).map(|(worker, _)| worker)
+        self.0.beats.iter().map(move |beat| missed(beat) > STUCK).enumerate()
+    }
+
+    /// Those that do not.
+    pub(crate) fn stuck(&self) -> impl Iterator<Item = usize> {
+        self.each().filter(|(_, is_stuck)| *is_stuck).map(|(worker, _)| worker)
     }
 
     /// Waits until every worker has begun. For one waiter.
@@ -82,7 +86,8 @@ impl Pulses {
         }
     }
 
-    fn tick(&self) {
+    /// The main thread is at work: so much time has passed.
+    pub(crate) fn tick(&self) {
         self.0.clock.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -1,7 +1,7 @@
 //! How the server as a whole is: what is in force, how the last reload went, and whether it is stopping. Whoever answers
 //! for it (the log, the admin listener, the service manager) asks here; nothing on a request's path does.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -12,6 +12,8 @@ pub(crate) struct State {
     in_force: Mutex<Arc<Blueprint>>,
     reload: Mutex<ReloadState>,
     draining: AtomicBool,
+    max_connections: usize,
+    turned_away: AtomicU64,
 }
 
 /// What became of the config and secret files since the start.
@@ -42,7 +44,8 @@ pub(crate) struct Stale {
 }
 
 impl State {
-    pub(crate) fn new(blueprint: Arc<Blueprint>) -> Arc<Self> {
+    /// That of a server that begins with `blueprint`, and has room for `max_connections`.
+    pub(crate) fn new(blueprint: Arc<Blueprint>, max_connections: usize) -> Arc<Self> {
         let now = SystemTime::now();
         let reload = ReloadState {
             generation: 1,
@@ -53,7 +56,9 @@ impl State {
             last: None,
             stale: None,
         };
-        Arc::new(Self { in_force: Mutex::new(blueprint), reload: Mutex::new(reload), draining: AtomicBool::new(false) })
+        let (draining, turned_away) = Default::default();
+        let (in_force, reload) = (Mutex::new(blueprint), Mutex::new(reload));
+        Arc::new(Self { in_force, reload, draining, max_connections, turned_away })
     }
 
     pub(crate) fn in_force(&self) -> Arc<Blueprint> {
@@ -67,6 +72,21 @@ impl State {
     /// Whether SIGTERM has come: nobody should send more here.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// How many connections of callers are served at once.
+    pub(crate) fn max_connections(&self) -> usize {
+        self.max_connections
+    }
+
+    /// How many connections have been turned away because there were as many.
+    pub(crate) fn turned_away(&self) -> u64 {
+        self.turned_away.load(Ordering::Relaxed)
+    }
+
+    /// One more was. Returns how many that makes.
+    pub(super) fn turn_away(&self) -> u64 {
+        self.turned_away.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(super) fn drain(&self) {

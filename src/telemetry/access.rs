@@ -13,6 +13,7 @@ use crate::caller::{Caller, Callers};
 use crate::correlation::{Correlation, RequestId, X_REQUEST_ID};
 use crate::error::{self, ProxyError};
 use crate::headers::Outgoing;
+use crate::limits::LimitKind;
 use crate::policy::PolicyError;
 use crate::telemetry::metrics::{self, Ended, Outcome};
 use crate::upstream::{BrokenAnswer, Exchange, Upstream};
@@ -57,6 +58,8 @@ enum AnsweredBy {
 struct Refusal {
     /// The error's name, as `docs/errors.md` has it.
     slug: &'static str,
+    /// The limit that it was over.
+    limit: Option<LimitKind>,
     /// The whole chain of causes.
     error: Box<str>,
 }
@@ -147,7 +150,8 @@ impl AccessRecord {
         let problem = error.problem();
         self.status = Some(problem.status);
         self.answered_by = Some(AnsweredBy::Sidekey);
-        self.refusal = Some(Refusal { slug: problem.slug, error: self.clean(error.chain()) });
+        let limit = if let ProxyError::Limits(error) = error { Some(error.kind()) } else { None };
+        self.refusal = Some(Refusal { slug: problem.slug, limit, error: self.clean(error.chain()) });
     }
 
     /// The upstream broke off, or stopped, in the middle of its answer. Only the log sees why.
@@ -199,6 +203,7 @@ impl AccessRecord {
             status: self.status,
             outcome,
             problem: self.refusal.as_ref().map(|refusal| refusal.slug),
+            limit: self.refusal.as_ref().and_then(|refusal| refusal.limit),
             took,
             phases: self.exchange.as_ref().map(|exchange| exchange.phases()),
             sent: self.exchange.as_ref().map_or(0, |exchange| exchange.sent()),

@@ -39,6 +39,17 @@ impl Moment {
     }
 }
 
+/// Now, in one word: milliseconds since 1970.
+pub(crate) fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or_default()
+}
+
+/// When that was. `None`: 0, which is never.
+pub(crate) fn at_unix_millis(millis: u64) -> Option<SystemTime> {
+    (millis > 0).then(|| UNIX_EPOCH + Duration::from_millis(millis))
+}
+
 /// Writes the time.
 pub(super) fn write_now(out: &mut impl fmt::Write) -> fmt::Result {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -22,6 +22,8 @@ pub(crate) struct Breaker {
     until: AtomicU64,
     /// Whether a request is under way that finds out.
     probing: AtomicBool,
+    /// How often it has opened.
+    openings: AtomicU64,
 }
 
 /// Where a breaker is.
@@ -35,6 +37,19 @@ pub(crate) enum State {
     HalfOpen,
     /// One request is under way, and no other is let through before it is known what became of it.
     Probing,
+}
+
+impl State {
+    /// Every name that a state can have.
+    pub(crate) const NAMES: [&str; 3] = ["closed", "open", "half-open"];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open(_) => "open",
+            Self::HalfOpen | Self::Probing => "half-open",
+        }
+    }
 }
 
 /// The upstream is left alone. The caller may ask again after so long.
@@ -67,7 +82,14 @@ impl Breaker {
         }
         let (upstream, origin) = (config.name.clone(), config.origin.clone());
         let (failures, until, probing) = (AtomicU32::new(0), AtomicU64::new(0), AtomicBool::new(false));
-        Some(Arc::new(Self { settings, upstream, origin, failures, until, probing }))
+        // What was counted stays counted, whatever the settings.
+        let openings = AtomicU64::new(previous.map_or(0, |previous| previous.openings()));
+        Some(Arc::new(Self { settings, upstream, origin, failures, until, probing, openings }))
+    }
+
+    /// How often it has opened, having been closed.
+    pub(crate) fn openings(&self) -> u64 {
+        self.openings.load(Ordering::Relaxed)
     }
 
     pub(crate) fn state(&self) -> State {
@@ -112,6 +134,7 @@ impl Breaker {
     fn open(&self, failures: u32) {
         let until = ticks::now() + ticks::of(self.settings.open);
         if self.until.swap(until, Ordering::AcqRel) == 0 {
+            self.openings.fetch_add(1, Ordering::Relaxed);
             let (upstream, seconds) = (&*self.upstream, self.settings.open.as_secs_f64());
             tracing::warn!(target: "upstream", upstream, failures, seconds, "the upstream fails: it is left alone for now");
         }
@@ -175,6 +198,7 @@ mod tests {
             failures: 0.into(),
             until: 0.into(),
             probing: false.into(),
+            openings: 0.into(),
         }
     }
 
@@ -213,6 +237,7 @@ mod tests {
         assert_eq!((breaker.state(), breaker.enter().err()), (State::Probing, Some(LeftAlone(Duration::from_secs(1)))));
         probe.settle(Health::Failing);
         assert!(matches!(breaker.state(), State::Open(_)));
+        assert_eq!(breaker.openings(), 1, "it has not been closed since");
         elapse(&breaker);
         ask(&breaker, Health::Well);
         assert_eq!(breaker.state(), State::Closed);

@@ -35,7 +35,7 @@ use http::{HeaderName, StatusCode};
 pub(crate) use self::answer::{BrokenAnswer, StreamedBody};
 pub(crate) use self::attempts::{check, send};
 pub(crate) use self::body::{CollectError, Exchange, RequestBody};
-pub(crate) use self::breaker::LeftAlone;
+pub(crate) use self::breaker::{LeftAlone, State as BreakerState};
 pub(crate) use self::connect::{ConnectError, Network, TlsSetupError};
 use self::endpoint::Connections;
 pub(crate) use self::endpoint::{Endpoint, Prepared};
@@ -174,10 +174,13 @@ impl Upstream {
         self.traces
     }
 
-    /// Says that the vendor has refused the credential.
-    pub(crate) fn rejected(&self, which: Which) {
-        let scheme = self.credentials.at(which).map_or("none", Credential::scheme);
-        self.shared.secret().rejections.warn(&self.name, scheme);
+    /// The vendor has answered a request that had this credential, whoever gets to see it.
+    pub(crate) fn answered(&self, status: StatusCode, which: Which) {
+        self.account.answered(status, which);
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = self.credentials.at(which).map_or("none", Credential::scheme);
+            self.shared.secret(which).rejections.warn(&self.name, which.key(), scheme);
+        }
     }
 
     /// The credential for a request; `can_repeat`: one that loses nothing if this one is refused. `None`: there is none.

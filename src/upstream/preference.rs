@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -13,6 +13,7 @@ use super::ticks;
 use crate::config;
 use crate::credential::{Credential, Which};
 use crate::secret::Fingerprint;
+use crate::telemetry::clock;
 
 /// How long the main credential is left aside before it is tried again by itself.
 const ASIDE: Duration = Duration::from_secs(10 * 60);
@@ -39,8 +40,9 @@ pub(crate) struct Preference {
     trying: AtomicBool,
     /// Told when it has found out, or never will.
     tried: Notify,
-    /// How often the preferred one has changed.
+    /// How often the preferred one has changed, and when that was last: milliseconds since 1970. 0: never.
     changes: AtomicU32,
+    changed: AtomicU64,
 }
 
 /// The credential that a request gets.
@@ -99,7 +101,8 @@ impl Preference {
             paused: AtomicU64::new(0),
             trying: AtomicBool::new(false),
             tried: Notify::new(),
-            changes: AtomicU32::new(0),
+            changes: AtomicU32::new(previous.map_or(0, |previous| previous.changes())),
+            changed: AtomicU64::new(known(|previous| previous.changed.load(Ordering::Relaxed))),
         }))
     }
 
@@ -109,6 +112,16 @@ impl Preference {
             0 => Which::Main,
             _ => Which::Fallback,
         }
+    }
+
+    /// How often the preferred one has changed.
+    pub(crate) fn changes(&self) -> u32 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// When it last changed. `None`: it never has.
+    pub(crate) fn changed(&self) -> Option<SystemTime> {
+        clock::at_unix_millis(self.changed.load(Ordering::Relaxed))
     }
 
     /// The credential for the next request. `can_repeat`: it loses nothing if this one is refused.
@@ -172,6 +185,7 @@ impl Preference {
         self.due.store(now + ticks::of(ASIDE), Ordering::Relaxed);
         self.dwells.store(now + ticks::of(DWELL), Ordering::Relaxed);
         if self.preferred.swap(value, Ordering::AcqRel) != value {
+            self.changed.store(clock::unix_millis(), Ordering::Relaxed);
             let changes = self.changes.fetch_add(1, Ordering::Relaxed).saturating_add(1);
             let (upstream, now_used) = (&*self.upstream, which.key());
             tracing::warn!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::telemetry::Moment;
 
-/// The least time between two warnings of one upstream.
+/// The least time between two warnings of one credential.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// How often the credential was refused since it was last told.
@@ -30,13 +30,13 @@ impl Rejections {
     }
 
     /// The credential was refused once more.
-    pub(super) fn warn(&self, upstream: &str, scheme: &str) {
+    pub(super) fn warn(&self, upstream: &str, credential: &str, scheme: &str) {
         let age = self.read.elapsed();
         if let Some(rejected) = self.count(age) {
             let (secret_read, secret_age_s) = (self.read.date(), age.as_secs());
             tracing::warn!(
                 target: "upstream",
-                upstream, scheme, rejected, secret_read, secret_age_s,
+                upstream, credential, scheme, rejected, secret_read, secret_age_s,
                 "the vendor answers 401: is the key right, and still valid?"
             );
         }

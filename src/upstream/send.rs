@@ -155,9 +155,7 @@ fn answer(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(SendError::UnaskedUpgrade);
     }
-    if response.status() == StatusCode::UNAUTHORIZED {
-        authorized.upstream().rejected(authorized.which());
-    }
+    authorized.upstream().answered(response.status(), authorized.which());
     let (head, incoming) = response.into_parts();
     authorized.upstream().shared().limiter().heed(head.status, &head.headers);
     let lease = Lease::new(Rc::clone(authorized.upstream()), connection, authorized.exchange());

@@ -8,13 +8,15 @@ use super::budget::Budget;
 use super::preference::Preference;
 use super::rejected::Rejections;
 use crate::config;
+use crate::credential::Which;
 use crate::limits::Limiter;
 use crate::secret::Fingerprint;
 use crate::telemetry::Moment;
 
 /// An upstream's state. Whatever in it a request's path touches is atomic.
 pub(crate) struct Shared {
-    secret: Arc<SecretState>,
+    main_secret: Arc<SecretState>,
+    fallback_secret: Arc<SecretState>,
     preference: Option<Arc<Preference>>,
     budget: Option<Arc<Budget>>,
     breaker: Option<Arc<Breaker>>,
@@ -31,11 +33,14 @@ pub(crate) struct SecretState {
 impl Shared {
     /// The state of `config`, which follows on `previous`: the state of the upstream of this name, if there was one.
     pub(crate) fn new(config: &config::Upstream, previous: Option<&Self>) -> Arc<Self> {
-        let known = previous.map(|previous| &previous.secret).filter(|known| known.fingerprint == config.secrets);
         let limiter = Limiter::of_upstream(config, previous.map(|previous| &*previous.limiter));
         Arc::new(Self {
             limiter,
-            secret: known.map_or_else(|| SecretState::new(config.secrets), Arc::clone),
+            main_secret: SecretState::new(config.secrets, previous.map(|previous| &previous.main_secret)),
+            fallback_secret: SecretState::new(
+                config.fallback_secrets,
+                previous.map(|previous| &previous.fallback_secret),
+            ),
             preference: Preference::new(config, previous.and_then(|previous| previous.preference.as_ref())),
             budget: Budget::new(config, previous.and_then(|previous| previous.budget.as_ref())),
             breaker: Breaker::new(config, previous.and_then(|previous| previous.breaker.as_ref())),
@@ -47,13 +52,21 @@ impl Shared {
         &self.limiter
     }
 
-    pub(crate) fn secret(&self) -> &SecretState {
-        &self.secret
+    pub(crate) fn secret(&self, which: Which) -> &SecretState {
+        match which {
+            Which::Main => &self.main_secret,
+            Which::Fallback => &self.fallback_secret,
+        }
     }
 
     /// Which credential is used first, where there are two.
     pub(crate) fn preference(&self) -> Option<&Preference> {
         self.preference.as_deref()
+    }
+
+    /// The one that a request gets first. `None`: there is none that could be used.
+    pub(crate) fn preferred(&self, config: &config::Upstream) -> Option<Which> {
+        self.preference().map(Preference::preferred).or_else(|| config.credentials.first())
     }
 
     /// What retries are paid from, where there are any.
@@ -67,8 +80,12 @@ impl Shared {
 }
 
 impl SecretState {
-    fn new(fingerprint: Fingerprint) -> Arc<Self> {
-        Arc::new(Self { fingerprint, rejections: Rejections::new(Moment::now()) })
+    /// That of the secret with this fingerprint: `previous`, if it is the same secret.
+    fn new(fingerprint: Fingerprint, previous: Option<&Arc<Self>>) -> Arc<Self> {
+        match previous.filter(|previous| previous.fingerprint == fingerprint) {
+            Some(same) => Arc::clone(same),
+            None => Arc::new(Self { fingerprint, rejections: Rejections::new(Moment::now()) }),
+        }
     }
 
     /// When it was first read as it is now.
@@ -85,6 +102,7 @@ mod tests {
     use super::Shared;
     use crate::config::Config;
     use crate::config::file::parse_with;
+    use crate::credential::Which;
     use crate::secret::source::Source;
 
     const TEXT: &str = "[upstream.x]\nurl = 'https://x.test'\nauth.bearer.token = 'env:A'\n\
@@ -97,6 +115,17 @@ mod tests {
 
     fn is_same<T>(a: &Option<Arc<T>>, b: &Option<Arc<T>>) -> bool {
         Arc::ptr_eq(a.as_ref().unwrap(), b.as_ref().unwrap())
+    }
+
+    #[test]
+    fn each_of_two_secrets_is_as_old_as_it_is_itself() {
+        let first = Shared::new(&config(TEXT).upstreams[0], None);
+        for (from, to, kept) in [("env:B", "env:C", [true, false]), ("env:A", "env:C", [false, true])] {
+            let next = Shared::new(&config(&TEXT.replace(from, to)).upstreams[0], Some(&*first));
+            let is_kept =
+                [Which::Main, Which::Fallback].map(|which| std::ptr::eq(next.secret(which), first.secret(which)));
+            assert_eq!(is_kept, kept, "{to}");
+        }
     }
 
     #[test]

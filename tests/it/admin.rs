@@ -1,5 +1,6 @@
 //! The admin listener: who may ask, what it tells, and what `sidekey health` makes of it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -145,22 +146,23 @@ fn status_tells_names_times_and_counts_and_no_secret() {
     assert_eq!(before["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(before["config"]["generation"], 1);
     assert!(before["config"]["file"].as_str().unwrap().ends_with("sidekey.toml"));
-    assert_eq!(before["config"]["stale_since"], Value::Null);
+    assert!(before["config"].as_object().unwrap()["stale"].is_null());
+    assert_eq!((&before["workers"], &before["stuck_workers"]), (&1.into(), &Value::Array(Vec::new())));
     assert_eq!(before["upstreams"][0]["last_failure"], Value::Null);
-    assert_eq!(before["upstreams"][0]["secret"]["last_rejected"], Value::Null);
+    assert!(before["upstreams"][0]["credentials"][0].as_object().unwrap()["last_rejected"].is_null());
 
     assert_eq!(sidekey.ask(get("/api/")).status, 401);
     assert_eq!(sidekey.ask(get("/gone/")).status, 502);
     assert_eq!(sidekey.ask(get("/later/")).status, 503);
     let after = until("the account", || Some(status(&sidekey)).filter(|now| now["caller_connections"] == 0));
     let [api, gone, later] = &after["upstreams"].as_array().unwrap()[..] else { panic!("{after}") };
-    assert_eq!((&api["name"], &api["scheme"]), (&"api".into(), &"bearer".into()));
+    assert_eq!((&api["name"], &api["credentials"][0]["scheme"]), (&"api".into(), &"bearer".into()));
     assert_eq!(api["origin"], origin.url());
     assert_eq!(api["connections"]["idle"], 1);
-    assert!(api["secret"]["last_rejected"].as_str().unwrap().ends_with('Z'), "{api}");
+    assert!(api["credentials"][0]["last_rejected"].as_str().unwrap().ends_with('Z'), "{api}");
     assert_eq!(gone["last_failure"]["problem"], "connection-refused");
-    assert_eq!((&gone["preset"], &gone["secret"]["usable"]), (&Value::Null, &true.into()));
-    assert_eq!((&later["preset"], &later["secret"]["usable"]), (&"imagior".into(), &false.into()));
+    assert_eq!((&gone["preset"], &gone["usable"]), (&Value::Null, &true.into()));
+    assert_eq!((&later["preset"], &later["usable"]), (&"imagior".into(), &false.into()));
     // That no secret is in it, the harness asserts; nor is there a word of the vendor's.
     assert!(!after.to_string().contains("Unauthorized"), "{after}");
 }
@@ -352,4 +354,33 @@ fn http_1_0_alone_may_name_no_host() {
     let sidekey = start(&origin, ADMIN);
     assert_eq!(asked(&sidekey, "GET /livez HTTP/1.0\r\n\r\n"), 200);
     assert_eq!(asked(&sidekey, "GET /livez HTTP/1.1\r\n\r\n"), 421);
+}
+
+#[test]
+fn the_page_on_status_has_all_that_it_tells() {
+    let origin = Origin::ok();
+    let caller = "[caller.shop]\ntoken = \"env:SHOP\"\nupstreams = [\"api\"]\n";
+    let told = status(&start(&origin, &format!("{caller}{ADMIN}")));
+    let keys = |at: &str, value: &Value| -> Vec<String> {
+        value.as_object().unwrap().keys().map(|key| format!("{at}{key}")).collect()
+    };
+    let mut there: BTreeSet<String> = keys("", &told).into_iter().collect();
+    for (section, at, value) in [
+        ("config", "config.", &told["config"]),
+        ("upstreams", "upstreams[].", &told["upstreams"][0]),
+        ("callers", "callers[].", &told["callers"][0]),
+    ] {
+        assert!(there.remove(section), "{section}");
+        there.extend(keys(at, value));
+    }
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).unwrap();
+    let table = docs.split("## `/status`").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut documented = BTreeSet::new();
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        // Of the names in a row, the first says to what all of them belong.
+        let names: Vec<&str> = row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2).collect();
+        let at = names[0].rfind('.').map_or("", |dot| &names[0][..=dot]);
+        documented.extend(names.iter().map(|name| format!("{at}{}", name.strip_prefix(at).unwrap_or(name))));
+    }
+    assert_eq!(documented, there);
 }

@@ -446,6 +446,7 @@ fn a_vendor_that_refuses_the_credential_is_a_warning_and_a_flood_of_them_is_one(
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     for (warning, upstream) in warnings.into_iter().zip(["api", "other"]) {
         assert_eq!((&warning["level"], &warning["upstream"]), (&"WARN".into(), &upstream.into()));
+        assert_eq!(warning["credential"], "auth");
         assert_eq!((&warning["scheme"], &warning["rejected"]), (&"bearer".into(), &1.into()));
         let (read, now) = (warning["secret_read"].as_str().unwrap(), warning["timestamp"].as_str().unwrap());
         assert!(read.len() == "2026-11-22T06:20:22Z".len() && read.ends_with('Z'), "{warning}");

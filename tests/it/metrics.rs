@@ -3,6 +3,7 @@
 
 mod deployed;
 mod page;
+mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::path::Path;
 use rustls::version::{TLS12, TLS13};
 
 use self::page::Page;
-use crate::support::{Authority, Conversation, OK, Origin, Sidekey, get, get_with, post, until};
+use crate::support::{Authority, Conversation, OK, Origin, Sidekey, get, get_with, post, until, until_true};
 
 fn scrape(sidekey: &Sidekey) -> Page {
     let response = sidekey.ask_admin("/metrics", "");
@@ -28,7 +29,7 @@ fn scrape_until(sidekey: &Sidekey, name: &str, labels: &[(&str, &str)], value: f
 /// sidekey with every kind of upstream, and every kind of thing that can become of a request done to it.
 struct Busy {
     sidekey: Sidekey,
-    _origins: [Origin; 4],
+    origins: [Origin; 5],
 }
 
 impl Busy {
@@ -39,24 +40,29 @@ impl Busy {
         // With its prefix no key is accepted.
         std::fs::write(folder.path().join("unusable"), "Bearer not-the-key-alone").unwrap();
         let api = Origin::tls(authority.server("localhost").serve(&[&TLS13, &TLS12], None), answer_by_path);
-        let (hub, limited, down) = (Origin::ok(), Origin::ok(), Origin::ok());
+        let (hub, strict, lenient, guarded) = (Origin::ok(), Origin::ok(), Origin::ok(), Origin::ok());
         let config = format!(
             "[server]\nworkers = 2\ndrain = \"2s\"\n\
              [upstream.api]\nurl = \"https://localhost:{}\"\nauth.bearer = {{ token = \"env:TOKEN\" }}\ntls = {{ {trusted} }}\n\
              [upstream.hub]\nurl = \"{}\"\nauth.hmac = {{ username = \"env:USER\", secret = \"env:SECRET\" }}\n\
              [upstream.strict]\nurl = \"{}\"\nallow = [\"GET /fine\"]\nauth.bearer = {{ token = \"env:TOKEN\" }}\n\
              [upstream.lenient]\nurl = \"{}\"\nallow = []\nmode = \"report\"\nauth.bearer = {{ token = \"env:TOKEN\" }}\n\
+             [upstream.guarded]\nurl = \"{}\"\nauth.bearer = {{ token = \"env:TOKEN\" }}\n\
+             fallback.bearer = {{ token = \"env:OTHER\" }}\nbreaker.failures = 5\nobey_retry_after = true\n\
+             limits = {{ rate = \"100/s\", concurrency = 9, wait = \"1s\" }}\n\
              [upstream.down]\nurl = \"http://127.0.0.1:1\"\nauth.bearer = {{ token = \"env:TOKEN\" }}\n\
              [upstream.later]\noptional = true\npreset = \"imagior\"\nauth.bearer = {{ token = \"file:unusable\" }}\n\
-             [caller.shop]\ntoken = \"env:SHOP\"\nupstreams = [\"api\", \"hub\", \"strict\", \"lenient\", \"down\", \"later\"]\n\
-             [caller.desk]\ntoken = \"env:DESK\"\nupstreams = [\"api\"]\n\
+             [caller.shop]\ntoken = \"env:SHOP\"\nupstreams = [\"api\", \"hub\", \"strict\", \"lenient\", \"guarded\", \"down\", \"later\"]\n\
+             [caller.desk]\ntoken = \"env:DESK\"\nupstreams = [\"api\"]\nlimits.concurrency = 9\n\
              [admin]\naddress = \"127.0.0.1:0\"\n",
             api.port(),
             hub.url(),
-            limited.url(),
-            down.url(),
+            strict.url(),
+            lenient.url(),
+            guarded.url(),
         );
-        let busy = Self { sidekey: Sidekey::start_in(folder, &config, "json"), _origins: [api, hub, limited, down] };
+        let busy =
+            Self { sidekey: Sidekey::start_in(folder, &config, "json"), origins: [api, hub, strict, lenient, guarded] };
         busy.work();
         busy
     }
@@ -83,6 +89,7 @@ impl Busy {
             ("/strict/fine", 200),
             ("/strict/other", 403),
             ("/lenient/any", 200),
+            ("/guarded/", 200),
             ("/down/", 502),
             ("/later/", 503),
             ("/nothing/", 404),
@@ -96,13 +103,21 @@ impl Busy {
         assert_eq!(sidekey.ask(get_with("/api/ok", "Origin: https://evil.example\r\n")).status, 403);
         let body = post("/api/ok", "12345").replacen("\r\n", &format!("\r\n{}", self.field("env:SHOP")), 1);
         assert_eq!(sidekey.ask(body).status, 200);
-        // One that is cut by the upstream, and one whose caller goes away before there is an answer.
+        // One that is cut by the upstream, and two whose callers go away: in the answer, and before there is one.
         let mut caller = sidekey.connect();
         caller.send(get_with("/api/cut", &self.field("env:SHOP")));
         caller.cut_response();
         let mut caller = sidekey.connect();
+        caller.send(get_with("/api/half", &self.field("env:SHOP")));
+        caller.head();
+        caller.reset();
+        scrape_until(sidekey, "sidekey_requests_in_flight", &[], 0.0);
+        let mut caller = sidekey.connect();
         caller.send(get_with("/api/hang", &self.field("env:SHOP")));
-        scrape_until(sidekey, "sidekey_requests_in_flight", &[], 1.0);
+        // Only then is it certain to have a connection.
+        let [api, ..] = &self.origins;
+        until_true("that it has come", || api.requests().iter().any(|request| request.target() == "/hang"));
+        assert_eq!(scrape(sidekey).value("sidekey_requests_in_flight", &[]), 1.0);
         caller.reset();
         scrape_until(sidekey, "sidekey_requests_in_flight", &[], 0.0);
     }
@@ -114,6 +129,11 @@ fn answer_by_path(conversation: &mut Conversation) {
             "/cut" => {
                 conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha");
                 return conversation.close();
+            }
+            "/half" => {
+                conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha");
+                conversation.rest();
+                return;
             }
             "/hang" => {
                 conversation.rest();
@@ -140,6 +160,7 @@ fn what_becomes_of_a_request_is_counted_where_it_belongs() {
     assert_eq!(by("api", "shop", "4xx", "upstream"), 3.0);
     assert_eq!(by("api", "shop", "5xx", "upstream"), 1.0);
     assert_eq!(by("api", "shop", "2xx", "cut"), 1.0);
+    assert_eq!(by("api", "shop", "2xx", "gone"), 1.0);
     assert_eq!(by("api", "shop", "none", "gone"), 1.0);
     assert_eq!(by("strict", "shop", "4xx", "sidekey"), 1.0);
     assert_eq!(by("down", "shop", "5xx", "sidekey"), 1.0);
@@ -165,15 +186,15 @@ fn what_becomes_of_a_request_is_counted_where_it_belongs() {
     }
 
     for (name, upstream, value) in [
-        ("sidekey_request_duration_seconds_count", "api", 11.0),
-        ("sidekey_upstream_first_byte_seconds_count", "api", 10.0),
+        ("sidekey_request_duration_seconds_count", "api", 12.0),
+        ("sidekey_upstream_first_byte_seconds_count", "api", 11.0),
         ("sidekey_request_body_bytes_total", "api", 5.0),
-        ("sidekey_response_body_bytes_total", "api", 10.0),
+        ("sidekey_response_body_bytes_total", "api", 12.0),
         ("sidekey_upstream_unauthorized_total", "api", 1.0),
         ("sidekey_upstream_throttled_total", "api", 1.0),
         ("sidekey_limited_requests_total", "api", 0.0),
         ("sidekey_would_refuse_total", "lenient", 1.0),
-        ("sidekey_credentials_placed_total", "api", 11.0),
+        ("sidekey_credentials_placed_total", "api", 12.0),
         ("sidekey_credentials_placed_total", "strict", 1.0),
         ("sidekey_signing_seconds_count", "hub", 1.0),
         ("sidekey_signing_seconds_count", "api", 0.0),
@@ -186,7 +207,7 @@ fn what_becomes_of_a_request_is_counted_where_it_belongs() {
     }
     // Each request went on a connection that was made for it, or was there.
     let (opened, reused) = ("sidekey_upstream_connections_opened_total", "sidekey_upstream_connections_reused_total");
-    assert_eq!(page.value(opened, &[("upstream", "api")]) + page.value(reused, &[("upstream", "api")]), 11.0);
+    assert_eq!(page.value(opened, &[("upstream", "api")]) + page.value(reused, &[("upstream", "api")]), 12.0);
     assert_eq!(
         page.value("sidekey_upstream_tls_seconds_count", &[("upstream", "api")]),
         page.value(opened, &[("upstream", "api")])

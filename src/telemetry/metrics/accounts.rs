@@ -2,12 +2,15 @@
 //! found when a config is loaded; a request only counts.
 
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use http::StatusCode;
 
 use super::cells::{COMPUTING, Cell, Histogram, WAITING};
 use super::registry::{CallerId, MAX_CALLERS};
+use crate::credential::Which;
+use crate::limits::LimitKind;
+use crate::telemetry::clock;
 use crate::upstream::Phases;
 
 /// How many kinds of problem an upstream's requests can have: more than `docs/errors.md` knows.
@@ -45,11 +48,12 @@ pub(crate) struct UpstreamAccount {
     pub(super) problems: [(OnceLock<&'static str>, Cell); MAX_PROBLEMS],
     /// When sidekey last had a 5xx of its own to give: milliseconds since 1970, and in the lowest byte the problem's place.
     pub(super) last_failure: Cell,
-    /// When the upstream last said 401, in milliseconds since 1970.
-    pub(super) last_rejection: Cell,
-    pub(super) rejected: Cell,
+    /// How often the upstream said 401 to the one credential, and to the other.
+    pub(super) main_rejections: Rejections,
+    pub(super) fallback_rejections: Rejections,
     pub(super) throttled: Cell,
-    pub(super) limited: Cell,
+    /// By [`LimitKind`].
+    pub(super) limited: [Cell; LimitKind::ALL.len()],
     pub(super) would_refuse: Cell,
     pub(super) scrubbed: Cell,
     pub(super) sent: Cell,
@@ -72,6 +76,13 @@ pub(crate) struct UpstreamAccount {
     pub(crate) opened: Cell,
     pub(crate) reused: Cell,
     pub(crate) not_opened: Cell,
+}
+
+/// How often a credential was refused, and when last: milliseconds since 1970.
+#[derive(Default)]
+pub(super) struct Rejections {
+    pub(super) count: Cell,
+    pub(super) last: Cell,
 }
 
 /// Requests by how they ended, for each class of status.
@@ -101,8 +112,9 @@ pub(crate) struct Ended<'a> {
     pub(crate) caller: CallerId,
     pub(crate) status: Option<StatusCode>,
     pub(crate) outcome: Outcome,
-    /// What kind of problem sidekey's own answer was.
+    /// What kind of problem sidekey's own answer was, and which limit, if it was one.
     pub(crate) problem: Option<&'static str>,
+    pub(crate) limit: Option<LimitKind>,
     pub(crate) took: Duration,
     /// `None`: it went to no upstream.
     pub(crate) phases: Option<&'a Phases>,
@@ -115,7 +127,7 @@ pub(crate) struct Ended<'a> {
 impl UpstreamAccount {
     pub(super) fn new(name: &str) -> Self {
         let [duration, first_byte, look_up, connect, tls] = [(); 5].map(|()| Histogram::new(&WAITING));
-        let (last_failure, last_rejection, rejected, throttled, limited) = Default::default();
+        let (last_failure, main_rejections, fallback_rejections, throttled, limited) = Default::default();
         let (would_refuse, scrubbed, sent, received, placed, retries, fallbacks) = Default::default();
         let (open, idle, opened, reused, not_opened) = Default::default();
         Self {
@@ -123,8 +135,8 @@ impl UpstreamAccount {
             callers: (0..MAX_CALLERS).map(|_| OnceLock::new()).collect(),
             problems: [(); MAX_PROBLEMS].map(|()| Default::default()),
             last_failure,
-            last_rejection,
-            rejected,
+            main_rejections,
+            fallback_rejections,
             throttled,
             limited,
             would_refuse,
@@ -165,20 +177,34 @@ impl UpstreamAccount {
                 cell.add(amount);
             }
         }
-        match (ended.outcome, ended.status) {
-            (Outcome::Sidekey, Some(StatusCode::TOO_MANY_REQUESTS)) => self.limited.add(1),
-            (_, Some(StatusCode::TOO_MANY_REQUESTS)) => self.throttled.add(1),
-            (Outcome::Upstream | Outcome::Cut | Outcome::Gone, Some(StatusCode::UNAUTHORIZED)) => {
-                self.rejected.add(1);
-                self.last_rejection.set(now_in_millis());
-            }
-            (Outcome::Upstream | Outcome::Sidekey | Outcome::Cut | Outcome::Gone, Some(_) | None) => {}
+        if let Some(limit) = ended.limit.and_then(|limit| self.limited.get(limit as usize)) {
+            limit.add(1);
         }
         if let Some(phases) = ended.phases {
             self.enter_phases(phases);
         }
         if let Some(problem) = ended.problem {
             self.enter_problem(problem, ended.status.is_some_and(|status| status.is_server_error()));
+        }
+    }
+
+    /// Enters an answer of the upstream's, also one that no caller gets because the request goes once more.
+    pub(crate) fn answered(&self, status: StatusCode, which: Which) {
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                let rejections = self.rejections(which);
+                rejections.count.add(1);
+                rejections.last.set(clock::unix_millis());
+            }
+            StatusCode::TOO_MANY_REQUESTS => self.throttled.add(1),
+            _ => {}
+        }
+    }
+
+    pub(super) fn rejections(&self, which: Which) -> &Rejections {
+        match which {
+            Which::Main => &self.main_rejections,
+            Which::Fallback => &self.fallback_rejections,
         }
     }
 
@@ -204,7 +230,7 @@ impl UpstreamAccount {
         let Some((at, (_, count))) = place.and_then(|at| Some((at, self.problems.get(at)?))) else { return };
         count.add(1);
         if failure {
-            self.last_failure.set(now_in_millis() << 8 | at as u64);
+            self.last_failure.set(clock::unix_millis() << 8 | at as u64);
         }
     }
 }
@@ -229,9 +255,4 @@ impl Outcomes {
             cell.add(1);
         }
     }
-}
-
-fn now_in_millis() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or_default()
 }

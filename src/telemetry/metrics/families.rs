@@ -7,17 +7,21 @@ use super::cells::{COMPUTING, Cell, Histogram, WAITING};
 use super::exposition::{Exposition, Format};
 use super::ledger::Ledger;
 use super::process::ProcessFiles;
-use crate::server::State;
+use super::standing;
+use crate::credential::Which;
+use crate::limits::LimitKind;
+use crate::server::{Pulses, State};
 
 /// The whole page.
-pub(crate) fn render(format: Format, state: &State, files: &ProcessFiles) -> String {
+pub(crate) fn render(format: Format, state: &State, pulses: &Pulses, files: &ProcessFiles) -> String {
     let ledger = Ledger::open();
     let mut page = Exposition::new(format);
     requests(&mut page, &ledger);
     callers(&mut page, &ledger);
     answers(&mut page, &ledger);
     connections(&mut page, &ledger);
-    credentials(&mut page, &ledger, state);
+    credentials(&mut page, &ledger);
+    standing::write(&mut page, state, pulses);
     config(&mut page, state);
     page.gauge("sidekey_build_info", "1, and which sidekey this is.", |samples| {
         samples.add(&[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -28,8 +32,8 @@ pub(crate) fn render(format: Format, state: &State, files: &ProcessFiles) -> Str
 
 fn requests(page: &mut Exposition, ledger: &Ledger) {
     let help = "Requests that have ended, by class of status and by outcome: upstream (its whole answer passed), sidekey \
-                (it answered by itself), cut (the answer broke off, or the caller went away in it), gone (the caller \
-                went away before).";
+                (it answered by itself), cut (the upstream broke its answer off), gone (the caller went away before the \
+                end of its answer).";
     page.counter("sidekey_requests", help, |samples| {
         ledger.each_outcome(|upstream, caller, code, outcome, count| {
             let labels = [("upstream", upstream), ("caller", caller), ("code", code), ("outcome", outcome)];
@@ -53,8 +57,14 @@ fn requests(page: &mut Exposition, ledger: &Ledger) {
     counts(page, ledger, "sidekey_request_body_bytes", help, |account| &account.sent);
     let help = "Bytes of answers' bodies that were handed to callers.";
     counts(page, ledger, "sidekey_response_body_bytes", help, |account| &account.received);
-    let help = "Requests refused with 429 by sidekey, for a limit.";
-    counts(page, ledger, "sidekey_limited_requests", help, |account| &account.limited);
+    let help = "Requests that sidekey refused, by the limit that they were over.";
+    page.counter("sidekey_limited_requests", help, |samples| {
+        for (upstream, accounts) in ledger.upstreams() {
+            for limit in LimitKind::ALL {
+                samples.add(&[("upstream", upstream), ("limit", limit.name())], accounts.limited(limit));
+            }
+        }
+    });
     let help = "Requests that passed although rules that are only reported would have refused them.";
     counts(page, ledger, "sidekey_would_refuse", help, |account| &account.would_refuse);
 }
@@ -73,11 +83,17 @@ fn callers(page: &mut Exposition, ledger: &Ledger) {
 }
 
 fn answers(page: &mut Exposition, ledger: &Ledger) {
-    let help = "From sending a request upstream to the header of its response, each attempt by itself.";
+    let help = "From when a request had left to the header of its response; of several attempts, the last.";
     durations(page, ledger, "sidekey_upstream_first_byte_seconds", help, |account| &account.first_byte);
-    let help = "Times that the upstream answered 401: it does not take the credential.";
-    counts(page, ledger, "sidekey_upstream_unauthorized", help, |account| &account.rejected);
-    let help = "Times that the upstream answered 429: it is asked too often.";
+    let help = "Times that the upstream answered 401, each attempt by itself: it does not take the credential.";
+    page.counter("sidekey_upstream_unauthorized", help, |samples| {
+        for (upstream, accounts) in ledger.upstreams() {
+            for which in [Which::Main, Which::Fallback] {
+                samples.add(&[("upstream", upstream), ("credential", which.key())], accounts.rejections(which));
+            }
+        }
+    });
+    let help = "Times that the upstream answered 429, each attempt by itself: it is asked too often.";
     counts(page, ledger, "sidekey_upstream_throttled", help, |account| &account.throttled);
     let help = "Times that the credential was found in an answer, and taken out.";
     counts(page, ledger, "sidekey_scrubbed", help, |account| &account.scrubbed);
@@ -110,7 +126,7 @@ fn connections(page: &mut Exposition, ledger: &Ledger) {
     });
 }
 
-fn credentials(page: &mut Exposition, ledger: &Ledger, state: &State) {
+fn credentials(page: &mut Exposition, ledger: &Ledger) {
     let help = "Times that the credential was put on a request.";
     counts(page, ledger, "sidekey_credentials_placed", help, |account| &account.placed);
     let help = "Computing a credential that is a signature, the body's digest included.";
@@ -120,19 +136,6 @@ fn credentials(page: &mut Exposition, ledger: &Ledger, state: &State) {
             if sum.count() > 0 {
                 series.add(&[("upstream", upstream)], &sum);
             }
-        }
-    });
-    let in_force = state.in_force();
-    let help = "When the credential that is in use was first read as it is now.";
-    page.gauge("sidekey_secret_read_timestamp_seconds", help, |samples| {
-        for (upstream, prepared) in in_force.each_upstream() {
-            samples.add(&[("upstream", &upstream.name)], seconds(prepared.shared.secret().since().time()));
-        }
-    });
-    let help = "1 if there is a usable secret. An optional upstream without one answers 503.";
-    page.gauge("sidekey_secret_usable", help, |samples| {
-        for (upstream, _) in in_force.each_upstream() {
-            samples.add(&[("upstream", &upstream.name)], u8::from(upstream.credentials.first().is_some()));
         }
     });
 }
@@ -150,6 +153,10 @@ fn config(page: &mut Exposition, state: &State) {
     let help = "When the config that is in force was read.";
     page.gauge("sidekey_config_last_reload_success_timestamp_seconds", help, |samples| {
         samples.add(&[], seconds(reload.in_force_since));
+    });
+    let help = "Since when what is in force is not what the files say, as that cannot be used. 0: it is.";
+    page.gauge("sidekey_config_stale_since_timestamp_seconds", help, |samples| {
+        samples.add(&[], reload.stale.as_ref().map_or(0.0, |stale| seconds(stale.since)));
     });
     page.gauge("sidekey_ready", "1 if requests are to be sent here: not while it drains.", |samples| {
         samples.add(&[], u8::from(!state.is_draining()));

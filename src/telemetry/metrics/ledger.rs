@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use super::accounts::{CLASSES, OUTCOMES, UpstreamAccount, WorkerAccount};
 use super::cells::{Bounds, Cell, Histogram, Sum};
 use super::registry::{self, Books, OTHER};
+use crate::credential::Which;
+use crate::limits::LimitKind;
+use crate::telemetry::clock::at_unix_millis;
 
 /// Everything that there is to tell, as it is at this moment.
 pub(crate) struct Ledger {
@@ -115,12 +118,22 @@ impl Accounts {
         let latest = self.0.iter().max_by_key(|account| account.last_failure.value())?;
         let packed = latest.last_failure.value();
         let (problem, _) = latest.problems.get(usize::from(packed.to_le_bytes()[0]))?;
-        Some((problem.get()?, millis(packed >> 8)?))
+        Some((problem.get()?, at_unix_millis(packed >> 8)?))
     }
 
-    /// When the upstream last answered 401.
-    pub(crate) fn last_rejection(&self) -> Option<SystemTime> {
-        millis(self.0.iter().map(|account| account.last_rejection.value()).max()?)
+    /// When the upstream last answered 401 to this credential.
+    pub(crate) fn last_rejection(&self, which: Which) -> Option<SystemTime> {
+        at_unix_millis(self.0.iter().map(|account| account.rejections(which).last.value()).max()?)
+    }
+
+    /// How often the upstream answered 401 to this credential.
+    pub(super) fn rejections(&self, which: Which) -> u64 {
+        self.0.iter().map(|account| account.rejections(which).count.value()).sum()
+    }
+
+    /// How many requests were refused for this limit.
+    pub(super) fn limited(&self, limit: LimitKind) -> u64 {
+        self.0.iter().filter_map(|account| account.limited.get(limit as usize)).map(Cell::value).sum()
     }
 }
 
@@ -128,9 +141,4 @@ impl Accounts {
 pub(crate) struct Connections {
     pub(crate) idle: u64,
     pub(crate) active: u64,
-}
-
-/// `None`: it never was.
-fn millis(since_1970: u64) -> Option<SystemTime> {
-    (since_1970 > 0).then(|| UNIX_EPOCH + Duration::from_millis(since_1970))
 }

@@ -1,5 +1,5 @@
 //! What is counted, and how it is told. A worker counts in cells of its own ([`accounts`]), found when a config is loaded
-//! ([`registry`]); a scrape adds them up ([`ledger`]) and writes them ([`families`], [`exposition`]). Labels come from
+//! ([`registry`]); a scrape adds them up ([`ledger`]) and writes them ([`families`], [`exposition`]) with what all workers share ([`standing`]). Labels come from
 //! the config, never from a request.
 
 mod accounts;
@@ -9,6 +9,7 @@ mod families;
 mod ledger;
 mod process;
 mod registry;
+mod standing;
 
 pub(crate) use self::accounts::{Ended, Outcome, UpstreamAccount};
 pub(crate) use self::exposition::Format;

@@ -1,20 +1,22 @@
 //! The dashboard and the alert rules in `deploy/`: each query finds something in what sidekey really says, and Prometheus'
 //! own tools find no fault with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::page::Page;
 use super::{Busy, read, repository, scrape};
 
 /// What Prometheus adds to every series that it scrapes, or to those of a histogram.
 const ADDED: [&str; 3] = ["job", "instance", "le"];
 
-/// Asserts that a query speaks of series and labels that there are.
-fn assert_answerable(query: &str, names: &BTreeMap<&str, BTreeSet<&str>>) {
+/// Asserts that a query speaks of series, labels and values of labels that there are.
+fn assert_answerable(query: &str, page: &Page) {
+    let names = page.names();
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut found = 0;
     let mut usable: BTreeSet<&str> = ADDED.into();
@@ -32,8 +34,10 @@ fn assert_answerable(query: &str, names: &BTreeMap<&str, BTreeSet<&str>>) {
             if let Some(selector) = after.strip_prefix('{') {
                 let (selector, behind) = selector.split_once('}').unwrap();
                 rest = behind;
-                for label in selector.split(',').filter_map(|part| part.split(['=', '!']).next()) {
+                for part in selector.split(',') {
+                    let label = part.split(['=', '!']).next().unwrap();
                     assert!(labels.contains(label) || ADDED.contains(&label), "`{label}` of `{word}` in {query}");
+                    assert_values(page, word, label, &part[label.len()..]);
                 }
             }
         } else if let Some(quoted) = word.chars().next().and_then(|_| after.strip_prefix('"')) {
@@ -47,6 +51,18 @@ fn assert_answerable(query: &str, names: &BTreeMap<&str, BTreeSet<&str>>) {
                 assert!(usable.contains(label), "`{label}` in {query}");
             }
         }
+    }
+}
+
+/// Asserts that a label has the values that a selector names, if it names any that are whole. Of problems there are more
+/// than one page has.
+fn assert_values(page: &Page, name: &str, label: &str, matcher: &str) {
+    let (operator, value) = matcher.split_once('"').unwrap();
+    if operator.starts_with('!') || label == "problem" || ADDED.contains(&label) || value.contains(['$', '*']) {
+        return;
+    }
+    for value in value.trim_end_matches('"').split('|') {
+        assert!(page.has(name, label, value), "no `{name}` has `{label}` {value}");
     }
 }
 
@@ -74,13 +90,13 @@ fn every_query_of_the_dashboard_and_the_alert_rules_finds_something() {
     let rules = read("deploy/prometheus/alerts.yaml");
     let rules: Vec<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
     assert!(rules.len() >= 10, "{rules:?}");
-    asked.iter().chain(&rules).for_each(|query| assert_answerable(query, &names));
+    asked.iter().chain(&rules).for_each(|query| assert_answerable(query, &page));
     // The variables, too, are of labels that there are.
     for variable in dashboard["templating"]["list"].as_array().unwrap() {
         let Some(query) = variable["query"]["query"].as_str() else { continue };
         let inside = query.strip_prefix("label_values(").unwrap().trim_end_matches(')');
         let (series, label) = inside.rsplit_once(',').unwrap();
-        assert_answerable(series, &names);
+        assert_answerable(series, &page);
         let name = series.split('{').next().unwrap();
         assert!(names[name].contains(label.trim()) || ADDED.contains(&label.trim()), "{query}");
     }
@@ -97,7 +113,17 @@ fn every_query_of_the_dashboard_and_the_alert_rules_finds_something() {
 #[test]
 #[should_panic(expected = "`sidekey_no_such_total`")]
 fn a_query_of_what_there_is_not_would_be_noticed() {
-    assert_answerable("sum by (upstream) (rate(sidekey_no_such_total{upstream=\"a\"}[5m]))", &BTreeMap::new());
+    assert_answerable(
+        "sum by (upstream) (rate(sidekey_no_such_total{upstream=\"a\"}[5m]))",
+        &Page::parse(String::new()),
+    );
+}
+
+#[test]
+#[should_panic(expected = "`state` ajar")]
+fn a_query_of_a_value_that_there_is_not_would_be_noticed() {
+    let page = Page::parse("sidekey_door{state=\"open\"} 1\n".to_owned());
+    assert_answerable("sidekey_door{state=~\"open|ajar\"}", &page);
 }
 
 #[test]

@@ -38,6 +38,14 @@ impl Page {
         self.samples.iter().filter(of).map(|(_, _, value)| value).sum()
     }
 
+    /// Whether a sample of `name` has this label with this value.
+    pub(super) fn has(&self, name: &str, label: &str, value: &str) -> bool {
+        let of = |(found, has, _): &(String, Labels, f64)| {
+            found == name && has.get(label).is_some_and(|known| known == value)
+        };
+        self.samples.iter().any(of)
+    }
+
     /// Every series' name with the labels that it can have; of a histogram, all three names.
     pub(super) fn names(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut names = BTreeMap::<_, BTreeSet<_>>::new();
