@@ -12,7 +12,7 @@ use crate::headers::Outgoing;
 use crate::policy::Grant;
 use crate::route::{Spoken, Target};
 use crate::scrub::{Forms, Scrubber};
-use crate::upstream::{Choice, CollectError, Exchange, RequestBody, Upstream, retry};
+use crate::upstream::{Choice, CollectError, Exchange, RequestBody, Upstream};
 
 /// A request with its credential on, which is all that can be sent. Only its credential can be renewed.
 ///
@@ -70,10 +70,10 @@ impl Authorized {
         &self.outgoing.exchange
     }
 
-    /// Whether it may be sent again after it may have been acted on: its method is idempotent (RFC 9110 9.2.2), and its
-    /// body can be repeated.
+    /// Whether it may be sent again after it may have been acted on, whatever the settings say: its method is idempotent
+    /// (RFC 9110 9.2.2), nothing speaks against that, and its body can be repeated.
     pub(crate) fn can_be_repeated(&self) -> bool {
-        self.can_be_replayed() && retry::is_idempotent(&self.outgoing.head.method)
+        self.can_be_replayed() && self.target.upstream.does_once_what_is_sent_twice(self.head())
     }
 
     /// Whether all of it can be sent again, if it may be.

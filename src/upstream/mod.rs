@@ -17,7 +17,7 @@ mod pool;
 mod preference;
 mod rejected;
 pub(crate) mod resolve;
-pub(crate) mod retry;
+mod retry;
 mod send;
 mod shared;
 mod socket;
@@ -30,7 +30,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, StatusCode, request};
 
 pub(crate) use self::answer::{BrokenAnswer, StreamedBody};
 pub(crate) use self::attempts::{check, send};
@@ -211,6 +211,11 @@ impl Upstream {
 
     fn never_retried(&self) -> &Rules {
         &self.never_retried
+    }
+
+    /// Whether doing a request twice is doing it once, without its caller's word for it.
+    pub(crate) fn does_once_what_is_sent_twice(&self, head: &request::Parts) -> bool {
+        retry::is_idempotent(&head.method) && retry::may_be_acted_on_twice(head, &self.never_retried)
     }
 
     pub(crate) fn timeouts(&self) -> &config::Timeouts {

@@ -81,7 +81,7 @@ pub(super) fn may_be_acted_on_twice(head: &request::Parts, never: &Rules) -> boo
 }
 
 /// RFC 9110 9.2.2, without TRACE, which is never sent.
-pub(crate) fn is_idempotent(method: &Method) -> bool {
+pub(super) fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
 }
 

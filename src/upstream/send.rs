@@ -57,13 +57,13 @@ pub(super) type Exchanged = (response::Parts, StreamedBody);
 /// Sends the request, on a pooled connection or a new one, and waits for the response's header.
 ///
 /// A request that met a closed connection is sent once more, on a new one, if none of it can have been acted on: it
-/// was not written at all, or its method is idempotent and its body can be repeated.
+/// was not written at all, or doing it twice is doing it once and its body can be repeated.
 ///
 /// Dropping the future cancels the request: its connection is closed.
 pub(super) async fn send_once(authorized: &mut Authorized) -> Result<Exchanged, SendError> {
     let survives_loss = authorized.can_be_repeated();
     match authorized.upstream().connections.pool.take(!survives_loss) {
-        Some(connection) => match send_on_pooled(connection, authorized).await {
+        Some(connection) => match send_on_pooled(connection, authorized, survives_loss).await {
             Err(Unsent::Again) => {
                 authorized.exchange().phases().retry();
                 authorized.renew()?;
@@ -84,16 +84,20 @@ enum Unsent {
     Never(SendError),
 }
 
-async fn send_on_pooled(mut connection: Connection, authorized: &mut Authorized) -> Result<Exchanged, Unsent> {
+async fn send_on_pooled(
+    mut connection: Connection,
+    authorized: &mut Authorized,
+    survives_loss: bool,
+) -> Result<Exchanged, Unsent> {
     authorized.exchange().phases().reuse();
-    let keep = authorized.can_be_repeated() || authorized.upstream().replays();
+    let keep = survives_loss || authorized.upstream().replays();
     match exchange_once(&mut connection, authorized, keep).await {
         Ok(response) => answer(response, authorized, connection).map_err(Unsent::Never),
         Err(Lost { unwritten: Some(request), .. }) => {
             authorized.put_back(request);
             Err(Unsent::Again)
         }
-        Err(lost) if lost.raced && authorized.can_be_repeated() => Err(Unsent::Again),
+        Err(lost) if lost.raced && survives_loss && authorized.can_be_replayed() => Err(Unsent::Again),
         Err(lost) => Err(Unsent::Never(lost.error)),
     }
 }

@@ -108,6 +108,26 @@ fn a_post_is_never_seen_twice() {
 }
 
 #[test]
+fn what_may_be_another_request_than_it_says_or_costs_something_is_never_seen_twice() {
+    let billed = "preset = \"messagemedia\"\nauth.basic = { username = \"env:KEY\", password = \"env:SECRET\" }";
+    for (settings, target, field) in [
+        ("auth.bearer.token = \"env:TOKEN\"", "/api/x", "X-HTTP-Method-Override: POST\r\n"),
+        (billed, "/api/v1/lookups/phone/61491570156", ""),
+    ] {
+        let origin = Origin::plain(closes_when_reused);
+        let sidekey = Sidekey::start(&format!("[upstream.api]\nurl = \"{}\"\n{settings}\n", origin.url()));
+        let mut caller = sidekey.connect();
+        let mut lost = 0;
+        for _ in 0..20 {
+            caller.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{field}\r\n"));
+            lost += usize::from(caller.response().status == 502);
+        }
+        assert_eq!(origin.requests().len(), 20, "{target}");
+        assert!(lost >= 5, "or nothing was raced for: {lost}");
+    }
+}
+
+#[test]
 fn what_was_answered_wrongly_is_not_sent_again() {
     let origin = Origin::plain(|conversation| {
         closes_when_reused(conversation);
