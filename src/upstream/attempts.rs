@@ -3,7 +3,7 @@
 //! is open.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::{sleep, timeout};
@@ -70,12 +70,12 @@ async fn send_repeatedly(authorized: &mut Authorized, upstream: &Upstream) -> Re
             outcome = try_other_credential(outcome, &mut changed, authorized, upstream).await;
         }
         let Some(wait) = wait_for_retry(&outcome, retries, authorized, upstream) else { return outcome };
-        if !has_turn(upstream).await {
+        sleep(wait).await;
+        // Only now, as it is used now. Meanwhile the breaker may have opened: the vendor's own answer says more.
+        if !has_turn(upstream).await || check(upstream).is_err() {
             return outcome;
         }
-        let since = Instant::now();
         discard(outcome).await;
-        sleep(wait.saturating_sub(since.elapsed())).await;
         retries += 1;
         outcome = attempt_again(authorized, upstream, authorized.which()).await;
     }

@@ -252,6 +252,27 @@ fn what_the_vendor_says_of_when_to_come_back_is_kept_to() {
 }
 
 #[test]
+fn what_the_vendor_says_is_obeyed_for_everyone_and_ends_no_retry() {
+    let origin = answering(1, "HTTP/1.1 429 x\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\nno");
+    let sidekey = before(&origin, "obey_retry_after = true\nretry = {}\n");
+    // It may not wait for a turn, and needs none: when it comes again, the vendor has nothing against it.
+    sidekey.ask(get("/api/x")).assert_passed_on(200);
+    assert_eq!(origin.requests().len(), 2);
+}
+
+#[test]
+fn a_retry_takes_its_turn_when_it_goes_and_without_one_the_caller_gets_what_there_is() {
+    let failing = "HTTP/1.1 503 x\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\nno";
+    for (limits, status, sent) in [("rate = \"1/s\"", 200, 2), ("rate = \"1/m\"", 503, 1)] {
+        let origin = answering(1, failing);
+        let sidekey = before(&origin, &format!("retry = {{}}\nlimits = {{ {limits} }}\n"));
+        let answer = sidekey.ask(get("/api/x"));
+        answer.assert_passed_on(status);
+        assert_eq!((origin.requests().len(), origin.connections()), (sent, 1), "{limits}");
+    }
+}
+
+#[test]
 fn a_vendor_that_wants_more_time_than_there_is_is_not_asked_again() {
     let date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:40 GMT\r\n";
     for field in ["Retry-After: 3\r\n", date, "Retry-After: 99999999999999999999999\r\n"] {
