@@ -123,8 +123,8 @@ impl Kept {
     fn keep(&mut self, polled: &Option<Result<Frame<Bytes>, CallerBodyError>>, limit: usize) {
         match polled {
             Some(Ok(frame)) => {
-                if let Some(piece) = frame.data_ref() {
-                    self.lost |= self.bytes.len() + piece.len() > limit || self.bytes.push(piece, limit).is_err();
+                if let Some(piece) = frame.data_ref().filter(|_| !self.lost) {
+                    self.lost = self.bytes.len() + piece.len() > limit || self.bytes.push(piece, limit).is_err();
                 }
                 if let Some(trailers) = frame.trailers_ref() {
                     self.trailers = Some(trailers.clone());
