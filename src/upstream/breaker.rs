@@ -2,7 +2,7 @@
 //! whether it has recovered.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::origin::Origin;
@@ -20,8 +20,8 @@ pub(crate) struct Breaker {
     failures: AtomicU32,
     /// Until when nothing is let through. 0: it is closed.
     until: AtomicU64,
-    /// Whether a request is under way that finds out.
-    probing: AtomicBool,
+    /// Until when a request that finds out is waited for. 0: there is none.
+    probing: AtomicU64,
     /// How often it has opened.
     openings: AtomicU64,
 }
@@ -67,10 +67,12 @@ pub(super) enum Health {
 }
 
 /// That a request may go. Of the one that finds out, it is dropped without a word if nobody waits for it any more: its
-/// place is another's then.
+/// place is another's then. So it is when nothing is known of it for as long as the breaker is open: a caller's upload may
+/// take hours, which nobody else has to wait for.
 pub(super) struct Permit<'a> {
     breaker: &'a Breaker,
-    is_probe: bool,
+    /// Of one that finds out: until when it is waited for.
+    probes_until: Option<u64>,
 }
 
 impl Breaker {
@@ -81,7 +83,7 @@ impl Breaker {
             return Some(Arc::clone(same));
         }
         let (upstream, origin) = (config.name.clone(), config.origin.clone());
-        let (failures, until, probing) = (AtomicU32::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        let (failures, until, probing) = Default::default();
         // What was counted stays counted, whatever the settings.
         let openings = AtomicU64::new(previous.map_or(0, |previous| previous.openings()));
         Some(Arc::new(Self { settings, upstream, origin, failures, until, probing, openings }))
@@ -96,7 +98,7 @@ impl Breaker {
         match self.until.load(Ordering::Acquire) {
             0 => State::Closed,
             until => match until.saturating_sub(ticks::now()) {
-                0 if self.probing.load(Ordering::Acquire) => State::Probing,
+                0 if self.probing.load(Ordering::Acquire) > ticks::now() => State::Probing,
                 0 => State::HalfOpen,
                 left => State::Open(Duration::from_millis(left)),
             },
@@ -114,15 +116,17 @@ impl Breaker {
 
     /// Lets a request through, or not.
     pub(super) fn enter(&self) -> Result<Permit<'_>, LeftAlone> {
-        let passing = Permit { breaker: self, is_probe: false };
+        let passing = Permit { breaker: self, probes_until: None };
         if self.state() == State::Closed {
             return Ok(passing);
         }
+        let last = self.probing.load(Ordering::Acquire);
         self.check()?;
-        if self.probing.swap(true, Ordering::AcqRel) {
+        let probes_until = ticks::now() + ticks::of(self.settings.open.max(WHILE_PROBING));
+        if self.probing.compare_exchange(last, probes_until, Ordering::AcqRel, Ordering::Acquire).is_err() {
             return Err(LeftAlone(WHILE_PROBING));
         }
-        let probe = Permit { breaker: self, is_probe: true };
+        let probe = Permit { breaker: self, probes_until: Some(probes_until) };
         // Between the look and the taking of the place, the last one may have found out: then this is none.
         match self.state() {
             State::Closed => Ok(passing),
@@ -149,10 +153,15 @@ impl Breaker {
 }
 
 impl Permit<'_> {
+    /// Whether it is the one that finds out, and no other has taken its place.
+    fn is_waited_for(&self) -> bool {
+        self.probes_until.is_some_and(|until| self.breaker.probing.load(Ordering::Acquire) == until)
+    }
+
     /// Says what became of the request.
     pub(super) fn settle(self, health: Health) {
         let breaker = self.breaker;
-        match (health, self.is_probe) {
+        match (health, self.is_waited_for()) {
             (Health::Unknown, _) => {}
             (Health::Well, true) => breaker.close(),
             (Health::Failing, true) => breaker.open(breaker.failures.load(Ordering::Relaxed)),
@@ -175,8 +184,9 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if self.is_probe {
-            self.breaker.probing.store(false, Ordering::Release);
+        if let Some(until) = self.probes_until {
+            // Unless another is waited for by now.
+            let _ = self.breaker.probing.compare_exchange(until, 0, Ordering::Release, Ordering::Relaxed);
         }
     }
 }
@@ -197,7 +207,7 @@ mod tests {
             origin: Origin::parse("https://x.test").unwrap(),
             failures: 0.into(),
             until: 0.into(),
-            probing: false.into(),
+            probing: 0.into(),
             openings: 0.into(),
         }
     }
@@ -257,6 +267,30 @@ mod tests {
         assert_eq!(breaker.state(), State::HalfOpen);
         ask(&breaker, Health::Well);
         assert_eq!(breaker.state(), State::Closed);
+    }
+
+    #[test]
+    fn a_probe_of_which_nothing_is_heard_is_not_waited_for_any_longer_than_it_was_open() {
+        let breaker = breaker();
+        (0..3).for_each(|_| ask(&breaker, Health::Failing));
+        elapse(&breaker);
+        let mut slow = breaker.enter().ok().unwrap();
+        assert!(breaker.enter().is_err());
+        // Its time is over.
+        slow.probes_until = Some(1);
+        breaker.probing.store(1, Ordering::Release);
+        assert_eq!((breaker.state(), breaker.check()), (State::HalfOpen, Ok(())));
+        let next = breaker.enter().ok().unwrap();
+        assert_eq!((breaker.state(), breaker.enter().is_err()), (State::Probing, true));
+        next.settle(Health::Well);
+        slow.settle(Health::Failing);
+        assert_eq!(breaker.state(), State::Closed, "it is a request like any other by now");
+        (0..2).for_each(|_| ask(&breaker, Health::Failing));
+        elapse(&breaker);
+        let mut slow = breaker.enter().ok().unwrap();
+        slow.probes_until = Some(1);
+        drop(slow);
+        assert_eq!(breaker.state(), State::Probing, "it gives up its own place alone");
     }
 
     #[test]
