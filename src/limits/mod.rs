@@ -147,8 +147,8 @@ impl Limiter {
     /// The limits of an upstream. What of `previous` has the same settings goes on as it is.
     pub(crate) fn of_upstream(config: &config::Upstream, previous: Option<&Self>) -> Arc<Self> {
         let limiter = Self::new(Whose::Upstream, &config.limits, previous);
-        let known = previous.and_then(|previous| previous.pause.clone());
-        let pause = config.obey_retry_after.then(|| known.unwrap_or_else(|| Arc::new(Pause::new())));
+        let known = previous.and_then(|previous| previous.pause.as_ref());
+        let pause = config.obey_retry_after.then(|| Pause::new(config, known));
         Arc::new(Self { pause, ..limiter })
     }
 

@@ -1,24 +1,36 @@
 //! A vendor that is over its own limit says when to come again. Until then, nobody on that upstream asks.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderMap, StatusCode};
 
 use super::rate::nanos;
+use crate::config;
 use crate::retry_after;
+use crate::secret::Fingerprint;
+use crate::upstream::Origin;
 
 /// Whatever a vendor says, one is tried again after so long.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// Until when the vendor wants to be left alone.
 pub(super) struct Pause {
+    asker: Asker,
     epoch: Instant,
     /// Nanoseconds after `epoch`, twice: the last bit says whether it was a 503 that asked for it. So the two are read, and
     /// written, as one.
     until: AtomicU64,
     /// How often it has come to want that.
     count: AtomicU64,
+}
+
+/// Where who is asked for it: with another key, it may be nobody.
+#[derive(PartialEq, Eq)]
+struct Asker {
+    origin: Origin,
+    secrets: [Fingerprint; 2],
 }
 
 /// A vendor's wish to be left alone.
@@ -38,8 +50,15 @@ pub(crate) enum Refusal {
 }
 
 impl Pause {
-    pub(super) fn new() -> Self {
-        Self { epoch: Instant::now(), until: AtomicU64::new(0), count: AtomicU64::new(0) }
+    /// That of `config`. `previous` goes on, if it is of the same place and the same keys.
+    pub(super) fn new(config: &config::Upstream, previous: Option<&Arc<Self>>) -> Arc<Self> {
+        let secrets = [config.secrets, config.fallback_secrets];
+        let asker = Asker { origin: config.origin.clone(), secrets };
+        let count = previous.map_or(0, |previous| previous.count.load(Ordering::Relaxed)).into();
+        match previous.filter(|previous| previous.asker == asker) {
+            Some(previous) => Arc::clone(previous),
+            None => Arc::new(Self { asker, epoch: Instant::now(), until: AtomicU64::new(0), count }),
+        }
     }
 
     /// Notes what an answer asks for, if it does. The longest counts.
@@ -76,12 +95,40 @@ impl Pause {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     use http::{HeaderMap, StatusCode};
 
     use super::{Asked, Pause, Refusal};
+    use crate::config::Config;
+    use crate::config::file::parse_with;
+    use crate::secret::source::Source;
+
+    fn config(url: &str, secret: &str) -> Config {
+        let text = format!("[upstream.x]\nurl = '{url}'\nauth.bearer.token = 'env:A'\nobey_retry_after = true\n");
+        let given: [(&str, &[u8]); 1] = [("env:A", secret.as_bytes())];
+        parse_with(Path::new("x.toml"), &text, Source::Given(&given)).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(in crate::limits) fn pause() -> Arc<Pause> {
+        Pause::new(&config("https://x.test", "alpha-one").upstreams[0], None)
+    }
+
+    #[test]
+    fn another_key_or_another_place_was_not_asked_to_wait() {
+        let pause = pause();
+        for (url, secret, same) in [
+            ("https://x.test", "alpha-one", true),
+            ("https://x.test", "beta-two", false),
+            ("https://y.test", "alpha-one", false),
+        ] {
+            let next = Pause::new(&config(url, secret).upstreams[0], Some(&pause));
+            assert_eq!(Arc::ptr_eq(&next, &pause), same, "{url} {secret}");
+        }
+    }
 
     fn headers(seconds: &str) -> HeaderMap {
         HeaderMap::from_iter([(http::header::RETRY_AFTER, seconds.parse().unwrap())])
@@ -93,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_vendor_is_left_alone_as_long_as_it_asks_for() {
-        let (pause, now) = (Pause::new(), Instant::now());
+        let (pause, now) = (pause(), Instant::now());
         for (status, value) in [(429, "0"), (429, "never"), (200, "9"), (500, "9")] {
             pause.heed(StatusCode::from_u16(status).unwrap(), &headers(value), now);
             assert_eq!(pause.asked(now), None, "{status} {value}");
@@ -112,7 +159,7 @@ mod tests {
 
     #[test]
     fn no_vendor_is_left_alone_for_more_than_an_hour() {
-        let (pause, now) = (Pause::new(), Instant::now());
+        let (pause, now) = (pause(), Instant::now());
         pause.heed(StatusCode::SERVICE_UNAVAILABLE, &headers("999999999"), now);
         assert_eq!(asked_for(&pause, now), Some((3600, Refusal::Unavailable)));
     }

@@ -1,14 +1,12 @@
 //! What holds of limits whatever happens to requests.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 use tokio::runtime::Builder;
 
-use super::pause::Pause;
-use super::{Limiter, LimitsError, Refusal, Whose};
+use super::{Limiter, LimitsError, Refusal, Whose, pause};
 use crate::config::{self, Limits};
 
 fn limiter(rate: Option<(u32, u32)>, concurrency: Option<usize>, wait: Duration) -> Limiter {
@@ -93,7 +91,7 @@ fn whoever_goes_away_gives_its_place_and_its_turn_back() {
 #[test]
 fn a_vendor_that_asks_for_it_is_left_alone_and_then_asked_in_turn() {
     run(async {
-        let limiter = Limiter { pause: Some(Arc::new(Pause::new())), ..limiter(None, None, Duration::from_secs(2)) };
+        let limiter = Limiter { pause: Some(pause::tests::pause()), ..limiter(None, None, Duration::from_secs(2)) };
         assert!(limiter.admit().await.is_ok());
         let asks = |seconds: &str| HeaderMap::from_iter([(http::header::RETRY_AFTER, seconds.parse().unwrap())]);
         limiter.heed(StatusCode::TOO_MANY_REQUESTS, &asks("1"));
