@@ -100,21 +100,8 @@ impl Reloader {
         }
     }
 
-    /// Reads until two readings in a row come to the same.
     fn read(&self, current: &Blueprint) -> Read {
-        let mut last = Read::of(Config::load_again(&self.path), current);
-        for _ in 0..LOOKS {
-            if matches!(last, Read::Same) {
-                break;
-            }
-            settle();
-            let next = Read::of(Config::load_again(&self.path), current);
-            if next.is_as(&last) {
-                return next;
-            }
-            last = next;
-        }
-        last
+        settled(|| Read::of(Config::load_again(&self.path), current), pause)
     }
 
     fn adopt(&self, current: &Blueprint, blueprint: Blueprint, warnings: &[String]) {
@@ -137,8 +124,28 @@ impl Reloader {
     }
 }
 
+/// Reads until two readings in a row come to the same. What does not settle is not taken for whole, though it may look it.
+fn settled(mut read: impl FnMut() -> Read, pause: impl Fn()) -> Read {
+    let mut last = read();
+    for _ in 0..LOOKS {
+        if matches!(last, Read::Same) {
+            return last;
+        }
+        pause();
+        let next = read();
+        if next.is_as(&last) {
+            return next;
+        }
+        last = next;
+    }
+    match last {
+        Read::Other(_) => Read::Wrong("the files change all the time".to_owned()),
+        Read::Same | Read::Wrong(_) => last,
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "this thread serves nobody who would have to wait")]
-fn settle() {
+fn pause() {
     thread::sleep(SETTLE);
 }
 
@@ -239,4 +246,32 @@ fn rotated(current: &Blueprint, next: &Blueprint) -> Option<String> {
     };
     let names: Vec<&str> = next.config.upstreams.iter().filter(changed).map(|upstream| &*upstream.name).collect();
     (!names.is_empty()).then(|| names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{LOOKS, Read, settled};
+    use crate::config::file::parse_with;
+    use crate::secret::source::Source;
+
+    fn reading(number: usize) -> Read {
+        let text = format!(
+            "[server]\ndrain = \"{number}s\"\n[upstream.x]\nurl = 'https://x.test'\nauth.bearer.token = 'env:A'\n"
+        );
+        let config = parse_with(Path::new("x.toml"), &text, Source::Given(&[("env:A", b"alpha")]));
+        Read::Other(Box::new(config.unwrap_or_else(|error| panic!("{error}"))))
+    }
+
+    #[test]
+    fn what_stays_as_it_is_has_settled_and_what_never_does_comes_into_force_never() {
+        let mut readings = [reading(1), reading(2), reading(2), reading(3)].into_iter();
+        assert!(settled(|| readings.next().unwrap(), || ()).is_as(&reading(2)));
+        let mut readings = [reading(1), Read::Same].into_iter();
+        assert!(matches!(settled(|| readings.next().unwrap(), || ()), Read::Same));
+        let mut readings = (1..).map(reading);
+        assert!(matches!(settled(|| readings.next().unwrap(), || ()), Read::Wrong(_)));
+        assert!(readings.next().unwrap().is_as(&reading(LOOKS + 2)));
+    }
 }
