@@ -138,6 +138,8 @@ impl Drop for AnswerBody {
         }
         if self.visit.waits_in_vain() {
             self.record.broke_off(&BrokenAnswer::Stalled);
+        } else if self.visit.is_overdue() {
+            self.record.broke_off(&BrokenAnswer::Overdue);
         }
         self.visit.end();
     }

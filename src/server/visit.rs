@@ -138,6 +138,11 @@ impl Visit {
         self.waiting_until.get().is_some_and(|until| until <= Instant::now())
     }
 
+    /// Whether the request has taken too long, its answer included.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.due.get().is_some_and(|due| due <= Instant::now())
+    }
+
     pub(super) fn answer_is_broken(&self) -> bool {
         self.broken.get()
     }

@@ -154,9 +154,11 @@ impl AccessRecord {
         self.refusal = Some(Refusal { slug: problem.slug, limit, error: self.clean(error.chain()) });
     }
 
-    /// The upstream broke off, or stopped, in the middle of its answer. Only the log sees why.
+    /// The upstream broke off, or stopped, in the middle of its answer, unless that was whole. Only the log sees why.
     pub(crate) fn broke_off(&mut self, error: &BrokenAnswer) {
-        self.broken_off = Some(self.clean(error::chain(error)));
+        if !self.finished {
+            self.broken_off = Some(self.clean(error::chain(error)));
+        }
     }
 
     /// A text about what the upstream did may quote it, as that of a certificate for other names does: so whatever form of

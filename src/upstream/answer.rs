@@ -28,6 +28,8 @@ pub(crate) enum BrokenAnswer {
     BrokenOff(#[source] hyper::Error),
     #[error("the upstream stopped in the middle of its body")]
     Stalled,
+    #[error("the request took longer than `timeouts.request`")]
+    Overdue,
 }
 
 /// A body that passes through. When it has ended, its connection goes back to the pool; dropped before, it is closed.

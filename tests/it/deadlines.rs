@@ -158,6 +158,8 @@ fn an_answer_that_takes_too_long_is_cut_so_that_the_caller_sees_it() {
         assert_eq!((cut.status, broken), (200, Broken::Reset));
         let record = sidekey.access(|record| record["status"] == 200);
         assert_eq!(record["cut"], true, "{record}");
+        // It was not the caller that went away.
+        assert_eq!(record["error"], "the request took longer than `timeouts.request`", "{record}");
     }
 }
 
