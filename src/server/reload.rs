@@ -215,6 +215,8 @@ fn fixed_at_start(bound: &Config, read: &Config) -> Option<&'static str> {
         Some("listen")
     } else if bound.server.workers != read.server.workers {
         Some("server.workers")
+    } else if bound.server.max_connections != read.server.max_connections {
+        Some("server.max_connections")
     } else if bound.admin != read.admin {
         Some("admin")
     } else if bound.server.lookup != read.server.lookup {

@@ -191,6 +191,8 @@ fn what_is_wrong_changes_nothing_and_is_said_once() {
     expect("sidekey.toml:");
     replace(&config, &good.replace("workers = 2", "workers = 3"));
     expect("`server.workers` has changed, which needs a restart");
+    replace(&config, &good.replace("workers = 2", "workers = 2\nmax_connections = 7"));
+    expect("`server.max_connections` has changed, which needs a restart");
     replace(&config, &good.replace("127.0.0.1:0", "127.0.0.1:1"));
     expect("`listen` has changed, which needs a restart");
     fs::remove_file(&config).unwrap();
