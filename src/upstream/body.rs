@@ -337,7 +337,9 @@ impl Streamed {
                 Poll::Ready(Some(Err(CallerBodyError(error))))
             }
             Poll::Ready(Some(Ok(mut frame))) => {
-                let next = if self.incoming.is_end_stream() { Upload::Finished } else { Upload::Upstream };
+                // Nothing comes after trailers, and nobody asks for it.
+                let is_last = frame.is_trailers() || self.incoming.is_end_stream();
+                let next = if is_last { Upload::Finished } else { Upload::Upstream };
                 self.exchange.note(next, frame.data_ref().map_or(0, Bytes::len));
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::clean_request_trailers(trailers, self.upstream.managed());

@@ -128,6 +128,27 @@ fn what_may_be_another_request_than_it_says_or_costs_something_is_never_seen_twi
 }
 
 #[test]
+fn a_body_that_ends_with_trailers_has_ended() {
+    let origin = Origin::plain(|conversation| {
+        while conversation.request().is_some() {
+            // No longer than an answer may be waited for, but longer than for an upstream that takes a body.
+            std::thread::sleep(std::time::Duration::from_millis(600));
+            conversation.send(OK);
+        }
+    });
+    let sidekey = Sidekey::start(&format!("{}timeouts.idle = \"300ms\"\n", origin.upstream("api")));
+    let mut caller = sidekey.connect();
+    for _ in 0..2 {
+        caller.send(
+            "POST /api/x HTTP/1.1\r\nHost: localhost\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n\
+             4\r\nbody\r\n0\r\nx-sum: 7\r\n\r\n",
+        );
+        caller.response().assert_passed_on(200);
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
 fn what_was_answered_wrongly_is_not_sent_again() {
     let origin = Origin::plain(|conversation| {
         closes_when_reused(conversation);
