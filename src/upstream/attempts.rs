@@ -91,8 +91,11 @@ async fn try_other_credential(
 ) -> Result<Exchanged, SendError> {
     let Some(preference) = upstream.shared().preference() else { return outcome };
     let judgement = judge(&outcome, upstream);
-    if judgement == Judgement::Accepted && authorized.is_trial() {
-        preference.prefer(authorized.which());
+    match judgement {
+        Judgement::Accepted if authorized.is_trial() => preference.prefer(authorized.which()),
+        Judgement::Accepted => preference.confirm(authorized.which()),
+        Judgement::Refused if !authorized.can_be_replayed() => preference.strand(authorized.which()),
+        Judgement::Refused | Judgement::Unknown => {}
     }
     if judgement != Judgement::Refused || !authorized.can_be_replayed() || check(upstream).is_err() {
         return outcome;

@@ -21,6 +21,10 @@ const ASIDE: Duration = Duration::from_secs(10 * 60);
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long the preferred one stays that, so that two keys that each may do what the other may not do not take turns.
 const DWELL: Duration = Duration::from_secs(1);
+/// So many refusals in a row, of requests that could not be sent again, have the next request find out; so often at most, as
+/// it may be refused for that.
+const STRANDED: u32 = 3;
+const STRANDED_PAUSE: Duration = Duration::from_secs(60);
 /// How long a request waits for another to find out, before it tries by itself.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -36,6 +40,10 @@ pub(crate) struct Preference {
     due: AtomicU64,
     /// Until when a refusal is taken for what it is.
     paused: AtomicU64,
+    /// How many requests in a row were refused with the preferred one, and could not be sent with the other.
+    stranded: AtomicU32,
+    /// Until when they have nobody find out.
+    stranded_paused: AtomicU64,
     /// Whether a request is under way that finds out.
     trying: AtomicBool,
     /// Told when it has found out, or never will.
@@ -99,6 +107,8 @@ impl Preference {
             dwells: AtomicU64::new(0),
             due: AtomicU64::new(known(|previous| previous.due.load(Ordering::Relaxed))),
             paused: AtomicU64::new(0),
+            stranded: AtomicU32::new(0),
+            stranded_paused: AtomicU64::new(0),
             trying: AtomicBool::new(false),
             tried: Notify::new(),
             changes: AtomicU32::new(previous.map_or(0, |previous| previous.changes())),
@@ -128,8 +138,32 @@ impl Preference {
     pub(crate) fn choose(&self, can_repeat: bool) -> Choice {
         match self.preferred() {
             Which::Fallback if can_repeat && self.is_due() => Choice { which: Which::Main, is_trial: true },
+            which if self.leaves_all_stranded() => Choice { which: which.other(), is_trial: true },
             which => Choice { which, is_trial: false },
         }
+    }
+
+    /// `used` was refused, by a request that cannot be sent again.
+    pub(super) fn strand(&self, used: Which) {
+        if self.preferred() == used {
+            self.stranded.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// `used` was taken, as is the rule.
+    pub(super) fn confirm(&self, used: Which) {
+        if self.stranded.load(Ordering::Relaxed) != 0 && self.preferred() == used {
+            self.stranded.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether those that are refused cannot find out themselves whether the other one is taken; to one of all that ask.
+    fn leaves_all_stranded(&self) -> bool {
+        if self.stranded.load(Ordering::Relaxed) < STRANDED || is_before(&self.stranded_paused) {
+            return false;
+        }
+        self.stranded_paused.store(ticks::now() + ticks::of(STRANDED_PAUSE), Ordering::Release);
+        self.stranded.swap(0, Ordering::Relaxed) >= STRANDED
     }
 
     /// Whether it is time to try the main one again; to one of all that ask.
@@ -184,6 +218,7 @@ impl Preference {
         let now = ticks::now();
         self.due.store(now + ticks::of(ASIDE), Ordering::Relaxed);
         self.dwells.store(now + ticks::of(DWELL), Ordering::Relaxed);
+        self.stranded.store(0, Ordering::Relaxed);
         if self.preferred.swap(value, Ordering::AcqRel) != value {
             self.changed.store(clock::unix_millis(), Ordering::Relaxed);
             let changes = self.changes.fetch_add(1, Ordering::Relaxed).saturating_add(1);
@@ -337,6 +372,28 @@ mod tests {
             assert_eq!(preference.choose(true), Choice { which: Main, is_trial: true });
             assert_eq!(preference.choose(true), Choice { which: Fallback, is_trial: false });
         });
+    }
+
+    #[test]
+    fn where_nobody_can_find_out_the_next_one_does_once_a_minute_at_most() {
+        let preference = preference();
+        let (main, other) = (Choice { which: Main, is_trial: false }, Choice { which: Fallback, is_trial: true });
+        (0..2).for_each(|_| preference.strand(Main));
+        assert_eq!(preference.choose(false), main);
+        // In a row.
+        preference.confirm(Main);
+        preference.strand(Main);
+        assert_eq!(preference.choose(false), main);
+        (0..2).for_each(|_| preference.strand(Main));
+        assert_eq!([(); 2].map(|()| preference.choose(false)), [other, main]);
+        (0..9).for_each(|_| preference.strand(Main));
+        assert_eq!(preference.choose(false), main);
+        preference.stranded_paused.store(ticks::now(), Ordering::Release);
+        assert_eq!(preference.choose(false), other);
+        preference.prefer(Fallback);
+        // What was refused before says nothing of this one.
+        (0..3).for_each(|_| preference.strand(Main));
+        assert_eq!(preference.choose(false), Choice { which: Fallback, is_trial: false });
     }
 
     #[test]

@@ -192,6 +192,19 @@ fn a_body_that_could_not_be_kept_is_refused_as_it_is() {
 }
 
 #[test]
+fn uploads_that_could_not_be_kept_find_the_key_that_is_taken_too() {
+    let (keys, origin) = vendor();
+    let sidekey = before(&origin, "replay_buffer = \"1KiB\"\n");
+    keys.take(&[sidekey.secret("env:OTHER")]);
+    let upload = post("/api/x", &"b".repeat(1025));
+    for status in [401, 401, 401, 200, 200, 200] {
+        sidekey.ask(&upload).assert_passed_on(status);
+    }
+    assert_eq!(origin.requests().len(), 6);
+    until_true("the news", || news(&sidekey) == 1);
+}
+
+#[test]
 fn an_answer_that_says_nothing_of_the_key_changes_nothing() {
     for status in [403, 429, 500, 503] {
         let answers = AtomicUsize::new(0);
