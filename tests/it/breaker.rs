@@ -67,9 +67,12 @@ fn no_connection_no_answer_and_half_an_answer_are_failures() {
         conversation.request();
         conversation.rest();
     });
-    for (url, status) in [(format!("http://{refused}"), 502), (lost.url(), 502), (silent.url(), 504)] {
+    // Only the one that never answers is not to be waited for.
+    for (url, response, status) in
+        [(format!("http://{refused}"), "20s", 502), (lost.url(), "20s", 502), (silent.url(), "200ms", 504)]
+    {
         let config = format!(
-            "[upstream.api]\nurl = \"{url}\"\nauth.bearer.token = \"env:TOKEN\"\ntimeouts.response = \"200ms\"\n\
+            "[upstream.api]\nurl = \"{url}\"\nauth.bearer.token = \"env:TOKEN\"\ntimeouts.response = \"{response}\"\n\
              breaker = {{ failures = 2 }}\n"
         );
         let sidekey = Sidekey::start(&config);
