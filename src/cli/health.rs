@@ -17,7 +17,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use crate::config::{self, ConfigError, ListenAddress};
+use crate::config::admin::{self, AdminFile};
+use crate::config::{ConfigError, ListenAddress};
 
 /// For all of it.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -53,16 +54,21 @@ pub enum HealthError {
 }
 
 /// Asks the proxy that runs with the config at `path` whether it is ready, or only whether it is alive, and writes what it
-/// says.
+/// says. A file that is wrong by now says nothing of a proxy that goes on with what was right: it is told only where
+/// nobody answers.
 ///
 /// # Errors
 /// It is not, does not answer, or cannot be asked.
 pub fn health(path: &Path, live: bool, out: &mut dyn Write) -> Result<(), HealthError> {
-    let admin = config::admin::load(path)?.ok_or(HealthError::NoAdmin)?;
+    let AdminFile { admin, wrong } = admin::load(path)?;
+    let Some(admin) = admin else { return Err(wrong.map_or(HealthError::NoAdmin, HealthError::Config)) };
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let page = if live { "/livez" } else { "/readyz" };
     let asked = runtime.block_on(async { timeout(DEADLINE, ask(&admin.address, page)).await });
-    let (status, text) = asked.map_err(|_| HealthError::Deadline)??;
+    let (status, text) = match (asked.unwrap_or(Err(HealthError::Deadline)), wrong) {
+        (Err(HealthError::Connect(_)), Some(wrong)) => return Err(wrong.into()),
+        (asked, _) => asked?,
+    };
     match status {
         StatusCode::OK => Ok(writeln!(out, "{text}")?),
         _ => Err(HealthError::Unwell(text)),

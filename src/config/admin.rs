@@ -13,11 +13,19 @@ use crate::secret::source::Source;
 
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
+/// `[admin]` as the file says it now, which need not be what is in force.
+pub(crate) struct AdminFile {
+    /// `None`: there is none, or none that could be read.
+    pub(crate) admin: Option<Admin>,
+    /// What is wrong with it, or with the file's TOML.
+    pub(crate) wrong: Option<ConfigError>,
+}
+
 /// Reads `[admin]` of the file at `path`, and nothing else: no secret, and no other table, is looked at.
 ///
 /// # Errors
-/// The file cannot be read or is no TOML, or `[admin]` is wrong.
-pub(crate) fn load(path: &Path) -> Result<Option<Admin>, ConfigError> {
+/// The file cannot be read.
+pub(crate) fn load(path: &Path) -> Result<AdminFile, ConfigError> {
     let text = file::read_text(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let (document, errors) = DeTable::parse_recoverable(&text);
@@ -27,7 +35,8 @@ pub(crate) fn load(path: &Path) -> Result<Option<Admin>, ConfigError> {
         read_in(table)
     });
     let problems = reader.take_problems(&text, super::syntax::problems(&text, &errors));
-    if problems.is_empty() { Ok(admin) } else { Err(ConfigError::new(path, problems)) }
+    let wrong = (!problems.is_empty()).then(|| ConfigError::new(path, problems));
+    Ok(AdminFile { admin, wrong })
 }
 
 /// `[admin]` of the whole file. `None`: there is none, or it is wrong.

@@ -301,6 +301,19 @@ fn health_asks_whether_it_is_ready_and_needs_no_secret() {
     let text = std::fs::read_to_string(folder.join("sidekey.toml")).unwrap();
     std::fs::write(folder.join("sidekey.toml"), format!("{text}\n[upstream.wrong]\n[unknown]\n")).unwrap();
     assert_eq!(health(&folder, &[]), ready);
+    // Nor is a file that is no config any more: the proxy goes on with what it has, and must not be killed for it.
+    for (wrong, told) in [
+        (format!("[upstream.api\nurl = \n{text}"), "error: 1 problem"),
+        (format!("{text}names = [\n"), "error: 1 problem"),
+        (text.replace("[admin]\n", "[admin]\nmod = \"0600\"\n"), "did you mean `mode`?"),
+    ] {
+        std::fs::write(folder.join("sidekey.toml"), &wrong).unwrap();
+        assert_eq!(health(&folder, &["--live"]), (Some(0), "alive\n".to_owned(), String::new()), "{wrong}");
+        std::fs::write(folder.join("sidekey.toml"), wrong.replace("admin.sock", "no.sock")).unwrap();
+        let (code, _, stderr) = health(&folder, &[]);
+        assert!(code == Some(78) && stderr.contains(told), "{wrong}: {stderr}");
+    }
+    std::fs::write(folder.join("sidekey.toml"), &text).unwrap();
 
     let mut caller = sidekey.connect();
     caller.send(get("/api/"));
