@@ -17,6 +17,9 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<(), CheckError> {
     for listener in &config.listeners {
         writeln!(out, "  listen.{:<12} {}", listener.name, listener.address)?;
     }
+    if let Some(admin) = &config.admin {
+        writeln!(out, "  {:<19} {}", "admin", admin.address)?;
+    }
     for upstream in &config.upstreams {
         let scheme = upstream.scheme();
         let preset = upstream.preset.map(|preset| format!(" (preset `{}`)", preset.name)).unwrap_or_default();

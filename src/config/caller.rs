@@ -3,7 +3,7 @@
 use super::error::{Fault, list};
 use super::listen::ListenerFile;
 use super::read::{At, Place, Reader, Table};
-use super::{Caller, Limits, limits, names, rules};
+use super::{Caller, Limits, advice, limits, names, rules};
 use crate::caller::Token;
 use crate::policy::rules::{Rule, Rules};
 
@@ -46,6 +46,7 @@ fn read<'a>(name: &At<&'a str>, table: &mut Table<'a>) -> CallerFile<'a> {
     let allow = table.section("allow", read_rules);
     let deny = table.section("deny", read_rules);
     let limits = limits::read(table);
+    advice::on_limits(table, &limits);
     CallerFile { name: name.value, place: name.place.clone(), token, uid, gid, upstreams, allow, deny, limits }
 }
 

@@ -12,8 +12,8 @@ use toml::de::DeTable;
 use super::error::{ConfigError, Fault, Position, Problem};
 use super::read::{Reader, Table};
 use super::{
-    Config, ListenAddress, Listener, Reload, Server, admin, browser, caller, listen, log, lookup, names, syntax,
-    upstream,
+    Config, ListenAddress, Listener, Reload, Server, admin, advice, browser, caller, listen, log, lookup, names,
+    syntax, upstream,
 };
 use crate::secret::source::{self, Source, SourceError};
 
@@ -129,6 +129,7 @@ fn read_config(table: &mut Table<'_>) -> Config {
     let callers = caller::resolve(table, callers, &upstreams.names, &read);
     listen::check_open(reader, &listeners, !callers.is_empty());
     let upstreams = upstreams.read;
+    advice::on_memory(reader, &server, &upstreams);
     let position = |name: &str| upstreams.iter().position(|upstream| *upstream.name == *name);
     let mut listeners: Vec<Listener> = listeners
         .into_iter()

@@ -2,6 +2,7 @@
 //! of [`read`], [`preset`] knows the vendors, [`error`] says everything that is wrong, and never a value.
 
 pub(crate) mod admin;
+mod advice;
 mod attempts;
 mod browser;
 mod caller;
@@ -99,7 +100,8 @@ impl Config {
         self.listeners.iter().find(|listener| asks_nobody && listener.open && !listener.dangerously_open)
     }
 
-    /// What is allowed, but should not stay so: a secret file that everyone can read. Never a value.
+    /// What is allowed, but should not stay so: a secret file that everyone can read, a key that does nothing. Never a
+    /// value.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }

@@ -7,7 +7,7 @@ use super::file::BODY_TIMEOUT;
 use super::names::{self, HostName};
 use super::preset::{self, Preset};
 use super::read::{At, Place, Table};
-use super::{Pool, Scrub, Timeouts, Upstream, attempts, limits, probe, rules, tls};
+use super::{Pool, Scrub, Timeouts, Upstream, advice, attempts, limits, probe, rules, tls};
 use crate::credential::{self, Credential, Credentials};
 use crate::policy::Mode;
 use crate::upstream::address::Class;
@@ -99,7 +99,7 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
     if let Some(tls) = tls.as_ref().filter(|_| !origin.tls()) {
         table.refuse(&tls.place, "an `http://` URL has no TLS");
     }
-    Some(Upstream {
+    let upstream = Upstream {
         name: name.value.into(),
         preset,
         origin,
@@ -125,7 +125,9 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
         pool,
         limits,
         obey_retry_after,
-    })
+    };
+    advice::on_upstream(table, &upstream);
+    Some(upstream)
 }
 
 /// `url`, or the preset's origin.

@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
         self.findings.borrow_mut().push(Finding { place, fault, kind });
     }
 
-    fn warn(&self, warning: String) {
+    pub(crate) fn warn(&self, warning: String) {
         let mut warnings = self.warnings.borrow_mut();
         if !warnings.contains(&warning) {
             warnings.push(warning);
