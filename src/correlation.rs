@@ -3,7 +3,6 @@
 
 mod request_id;
 mod trace_parent;
-mod unique;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -41,6 +41,7 @@ mod limits;
 mod max_forwards;
 mod policy;
 mod proxy;
+mod random;
 mod retry_after;
 mod route;
 pub mod sandbox;

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use uuid::Builder;
 use uuid::fmt::Hyphenated;
 
-use super::unique;
+use crate::random;
 
 /// Room for a UUID with words around it.
 const LONGEST: usize = 128;
@@ -20,7 +20,7 @@ impl RequestId {
     pub(super) fn new() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = u64::try_from(now.as_millis()).unwrap_or_default();
-        let random = unique::number().to_ne_bytes().first_chunk().copied().unwrap_or_default();
+        let random = random::number().to_ne_bytes().first_chunk().copied().unwrap_or_default();
         let mut text = [0; Hyphenated::LENGTH];
         let id = Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
         let id = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text));

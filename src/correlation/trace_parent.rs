@@ -4,7 +4,7 @@ use http::HeaderValue;
 use uuid::Uuid;
 use uuid::fmt::Simple;
 
-use super::unique;
+use crate::random;
 
 /// A valid `traceparent`.
 #[derive(Clone)]
@@ -18,8 +18,8 @@ impl TraceParent {
     pub(super) fn begin() -> Self {
         let (mut trace, mut parent) = ([0; Simple::LENGTH], [0; Simple::LENGTH]);
         // An id of nothing but zeros is none.
-        let trace = Uuid::from_u128(unique::number() | 1).simple().encode_lower(&mut trace);
-        let parent = Uuid::from_u128(unique::number() | 1).simple().encode_lower(&mut parent);
+        let trace = Uuid::from_u128(random::number() | 1).simple().encode_lower(&mut trace);
+        let parent = Uuid::from_u128(random::number() | 1).simple().encode_lower(&mut parent);
         let mut text = String::with_capacity(LENGTH);
         for part in ["00-", trace, "-", parent.get(16..).unwrap_or_default(), "-00"] {
             text.push_str(part);

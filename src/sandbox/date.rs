@@ -2,33 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::telemetry::clock::rfc3339;
+
 /// `2026-03-04T05:06:07.089Z`, as JavaScript's and Java's clients print it.
 pub(super) fn timestamp(time: SystemTime) -> String {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = civil(days);
-    let (hour, minute, second, milli) = (second / 3600, second / 60 % 60, second % 60, since.subsec_millis());
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
-}
-
-/// The day that is `days` after 1970-01-01, in the Gregorian calendar.
-fn civil(mut days: u64) -> (u64, u64, u64) {
-    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let mut year = 1970;
-    while days >= 365 + u64::from(is_leap(year)) {
-        days -= 365 + u64::from(is_leap(year));
-        year += 1;
-    }
-    let february = 28 + u64::from(is_leap(year));
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    (year, month, days + 1)
+    let (seconds, milli) = (rfc3339(time), time.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis());
+    format!("{}.{milli:03}Z", seconds.trim_end_matches('Z'))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::send::SendError;
 use crate::config::Failure;
 use crate::policy::rules::{Rules, Verdict};
 use crate::policy::{self, PlainPath};
-use crate::retry_after;
+use crate::{random, retry_after};
 
 /// The longest wait before the first retry; before each further one, it is twice as long.
 const BASE: Duration = Duration::from_millis(100);
@@ -92,16 +92,7 @@ pub(super) fn wait(retry: u32, answer: Option<&HeaderMap>, max: Duration) -> Opt
         return (asked <= max).then_some(asked);
     }
     let ceiling = BASE.saturating_mul(1 << retry.saturating_sub(1).min(16)).min(max);
-    Some(ceiling.mul_f64(random()))
-}
-
-/// From 0 to 1. Without randomness it is 0.5: then callers are not spread, and wait nevertheless.
-fn random() -> f64 {
-    let mut random = [0; 4];
-    match aws_lc_rs::rand::fill(&mut random) {
-        Ok(()) => f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX),
-        Err(_) => 0.5,
-    }
+    Some(ceiling.mul_f64(random::fraction()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Numbers that nobody else draws: no worker, no other sidekey, none before a restart. They are no secret, so a thread asks
-//! the system once, and not for every request.
+//! the system once, and not for every request. What has to be secret is drawn elsewhere.
 
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,11 +9,16 @@ thread_local! {
 }
 
 /// The next number of this thread's own.
-pub(super) fn number() -> u128 {
+pub(crate) fn number() -> u128 {
     let state = STATE.get().map(|lane| lane.wrapping_add(0x9e37_79b9_7f4a_7c15));
     STATE.set(state);
     let [high, low] = state.map(mixed);
     u128::from(high) << 64 | u128::from(low)
+}
+
+/// From 0 to 1.
+pub(crate) fn fraction() -> f64 {
+    number() as f64 / u128::MAX as f64
 }
 
 /// SplitMix64's (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
