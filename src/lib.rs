@@ -7,21 +7,24 @@
 //!
 //! `proxy` is the whole path on one page; each stage is a module, in the order in which a request meets them:
 //!
-//! | module | question | makes |
-//! |---|---|---|
-//! | `wire` | is it HTTP, beyond doubt? | the bytes that hyper may see |
-//! | `browser` | does a web page ask? | `Page`, where one may |
-//! | `route` | which upstream is meant? | `Target` |
-//! | `caller` | who is asking? | `Caller` |
-//! | `policy` | may they? | [`Grant`] |
-//! | `limits` | is there room? | `Permit` |
-//! | `headers` | what may cross? | `Outgoing` |
-//! | `credential` | how does the credential go on? | [`Authorized`] |
-//! | `upstream` | what does the vendor say? | `Answer` |
-//! | `headers`, `scrub` | what of it may the caller see? | the answer |
+//! | stage | module | question | makes |
+//! |---|---|---|---|
+//! | 1 | `wire` | is it HTTP, beyond doubt? | the bytes that hyper may see |
+//! | 2 | `browser` | does a web page ask? | `Page`, where one may |
+//! | 3 | `route` | which upstream is meant? | `Target` |
+//! | 4 | `caller` | who is asking? | `Caller` |
+//! | 5 | `policy` | may they? | [`Grant`] |
+//! | 6 | `limits` | is there room? | `Permit` |
+//! | 7 | `headers` | what may cross? | `Outgoing` |
+//! | 8 | `credential` | how does the credential go on? | [`Authorized`] |
+//! | 9 | `upstream` | what does the vendor say? | `Answer` |
+//! | 10 | `headers`, `scrub` | what of it may the caller see? | the answer |
 //!
 //! The types hold the order: a [`Grant`] has one maker and is used up by placing the credential, and nothing but what
 //! is [`Authorized`] can be sent.
+//!
+//! Around the path: `config` says what is to be done and `secret` reads the keys; `server` binds, accepts, reloads and drains;
+//! `telemetry` and `admin` tell how it goes.
 
 mod admin;
 mod alias;

@@ -1,4 +1,4 @@
-//! Stage 8: an authorised request goes to its upstream, and goes again where the settings allow it: with the other
+//! Stage 9, as often as it takes: an authorised request goes to its upstream, and goes again where the settings allow it: with the other
 //! credential when the vendor refuses this one, and after a while when the vendor failed. Nothing is sent while the breaker
 //! is open.
 
