@@ -62,7 +62,12 @@ fn read(table: &mut Table<'_>) -> Option<Admin> {
             }
             value.clone()
         }
-        (None, false) => ListenAddress::Tcp(ADDRESS),
+        (None, false) => {
+            if table.has("mode") {
+                table.warn("`mode` does nothing without an `address` that is a `unix:` socket");
+            }
+            ListenAddress::Tcp(ADDRESS)
+        }
         (None, true) => return None,
     };
     Some(Admin { address, names, dangerously_open })

@@ -61,6 +61,7 @@ mod tests {
         const UPSTREAM: &str = "[upstream.a]\nurl = 'https://a.test'\nauth.bearer.token = 'env:KEY'\n";
         for (more, told) in [
             ("fallback.bearer.token = 'env:KEY'", "`upstream.a`: `fallback` has the same secrets as `auth`"),
+            ("[admin]\nmode = '0660'", "`admin`: `mode` does nothing"),
             ("replay_buffer = '1KiB'", "`upstream.a`: `replay_buffer` does nothing"),
             ("retry.attempts = 1", "`upstream.a`: `retry` with `attempts = 1` retries nothing"),
             ("limits.wait = '2s'", "`upstream.a`: `limits.wait` does nothing"),
