@@ -7,6 +7,7 @@ mod connection;
 mod dealer;
 pub(crate) mod descriptors;
 mod entrance;
+mod error;
 mod inherited;
 mod listen;
 mod pulse;
@@ -14,18 +15,17 @@ mod refusal;
 mod reload;
 mod snapshot;
 mod socket;
+mod spawn;
 pub(crate) mod state;
 mod visit;
 mod worker;
 
 use std::future::Future;
-use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use self::admin::AdminListening;
@@ -33,6 +33,8 @@ pub(crate) use self::alone::with_upstreams;
 pub(crate) use self::blueprint::Blueprint;
 use self::dealer::Dealer;
 use self::entrance::Entrance;
+pub use self::error::ServeError;
+use self::error::UpstreamTlsError;
 pub use self::inherited::{InheritError, InheritedSockets};
 pub use self::listen::BoundAddress;
 use self::listen::Listening;
@@ -40,71 +42,15 @@ pub(crate) use self::pulse::Pulses;
 pub use self::reload::Reloads;
 use self::reload::{Reloader, Requests};
 pub(crate) use self::snapshot::Snapshot;
+pub(crate) use self::spawn::{spawn, spawn_lookup};
+use self::spawn::{spawn_admin, spawn_beside, spawn_lookups, start_reloader};
 pub(crate) use self::state::State;
 pub(crate) use self::visit::Visit;
 use crate::admin::Admin;
 use crate::config::Config;
 use crate::telemetry::metrics::ProcessFiles;
-use crate::upstream::resolve::{self, Lookups, SystemFiles};
-use crate::upstream::{Network, OwnListeners, TlsSetupError};
-
-/// Why the server does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// A listener's address cannot be had.
-    #[error("cannot listen on `{address}` (`listen.{listener}`)")]
-    Bind {
-        /// The listener's name in the config.
-        listener: Box<str>,
-        /// The address in the config.
-        address: String,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-    /// There is no socket for a listener that is to have one of systemd's.
-    #[error(
-        "systemd has passed no socket for `listen.{listener}`: its unit's `FileDescriptorName=` has to be as in `{address}`"
-    )]
-    NotPassed {
-        /// The listener's name in the config.
-        listener: Box<str>,
-        /// The address in the config.
-        address: String,
-    },
-    /// There is a socket for which there is no listener: whoever connects to it would wait for ever.
-    #[error("no listener has the socket `{0}` that systemd has passed: `address = \"systemd:{0}\"` is missing")]
-    NotTaken(Box<str>),
-    /// Whoever reaches it would spend the credentials.
-    #[error("other machines may reach `listen.{0}`, and nobody is asked who they are")]
-    Open(Box<str>),
-    /// The admin listener's address cannot be had.
-    #[error("cannot listen on `{address}` (`admin`)")]
-    BindAdmin {
-        /// The address in the config.
-        address: String,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-    /// What `tls` says of an upstream cannot be used.
-    #[error("the TLS of `upstream.{upstream}` cannot be set up")]
-    Tls {
-        /// The upstream's name in the config.
-        upstream: Box<str>,
-        /// What is wrong.
-        #[source]
-        source: UpstreamTlsError,
-    },
-    /// The system gives no thread, or no runtime for it.
-    #[error("cannot start a worker")]
-    Worker(#[source] io::Error),
-}
-
-/// What is wrong with an upstream's TLS settings.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct UpstreamTlsError(TlsSetupError);
+use crate::upstream::resolve::{self, SystemFiles};
+use crate::upstream::{Network, OwnListeners};
 
 /// A server that is bound, and has not begun to accept.
 pub struct Server {
@@ -291,38 +237,4 @@ async fn leave(stop: impl Future<Output = ()>, dealer: &Dealer, state: &State) {
     state.drain();
     dealer.take_leave();
     sleep(state.in_force().config.server.drain_delay).await;
-}
-
-fn start_reloader(reloader: Reloader, requests: Requests) -> Result<(), ServeError> {
-    let reading = thread::Builder::new().name("reload".into());
-    reading.spawn(move || reloader.run(&requests)).map(drop).map_err(ServeError::Worker)
-}
-
-/// Starts a task on the worker that calls.
-#[expect(clippy::disallowed_methods, reason = "the one place that spawns on a worker")]
-pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
-    tokio::task::spawn_local(task)
-}
-
-/// Starts a task on the main thread, beside accepting.
-#[expect(clippy::disallowed_methods, reason = "the one place that spawns on the main thread")]
-fn spawn_beside(task: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(task);
-}
-
-/// Starts one name's look-up beside the others.
-#[expect(clippy::disallowed_methods, reason = "the one place that spawns on the main thread")]
-pub(crate) fn spawn_lookup(lookup: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(lookup);
-}
-
-/// Starts the admin listener, or one of its connections.
-#[expect(clippy::disallowed_methods, reason = "the one place that spawns on the main thread")]
-fn spawn_admin(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-    tokio::spawn(task)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one place that spawns on the main thread")]
-fn spawn_lookups(lookups: Lookups) -> JoinHandle<()> {
-    tokio::spawn(lookups.serve())
 }
