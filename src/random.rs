@@ -31,7 +31,7 @@ fn mixed(lane: u64) -> u64 {
 /// Where the system has no randomness, the time at which a thread drew first has to tell it from others.
 fn seed() -> [u64; 2] {
     let mut lanes = [[0; 8]; 2];
-    let drawn = lanes.iter_mut().all(|lane| aws_lc_rs::rand::fill(lane).is_ok());
+    let drawn = lanes.iter_mut().all(|lane| getrandom::fill(lane).is_ok());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let [high, low] = lanes.map(u64::from_ne_bytes);
     if drawn { [high, low] } else { [now.as_secs(), u64::from(now.subsec_nanos())].map(mixed) }

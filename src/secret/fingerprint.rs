@@ -20,7 +20,7 @@ impl Fingerprinter {
         let key = KEY.get_or_init(|| {
             let mut key = [0; 64];
             // Without randomness it is as good as a plain digest, which never leaves the process either.
-            let _ = aws_lc_rs::rand::fill(&mut key);
+            let _ = getrandom::fill(&mut key);
             key
         });
         Self(Hmac::new(key.into()))
