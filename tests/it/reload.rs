@@ -225,6 +225,21 @@ fn upstreams_come_and_go_and_change() {
 }
 
 #[test]
+fn a_reload_does_not_open_it_to_everyone() {
+    let origin = Origin::ok();
+    let caller = "[caller.app]\ntoken = \"file:app\"\nupstreams = [\"api\"]\n";
+    let sidekey = Sidekey::start(&format!("{OFTEN}{}{caller}", upstream(&origin)));
+    let config = sidekey.folder().join("sidekey.toml");
+    let good = fs::read_to_string(&config).unwrap();
+    assert_eq!(sidekey.ask(get("/api/x")).status, 407);
+    // As it would be if somebody were still writing it.
+    replace(&config, &good.replace(caller, ""));
+    until_true("that it is refused", || lines(&sidekey, "every `[caller.NAME]` is gone") == 1);
+    assert_eq!(sidekey.ask(get("/api/x")).status, 407);
+    assert!(origin.requests().is_empty());
+}
+
+#[test]
 fn the_log_follows_the_config_too() {
     let origin = Origin::ok();
     let sidekey = Sidekey::start(&format!("{OFTEN}{}", upstream(&origin)));
