@@ -235,7 +235,7 @@ impl Drop for Demo {
 
 #[test]
 fn the_table_of_errors_is_complete() {
-    let source = read("src/error/problem.rs");
+    let source = read("src/error/problem.rs") + &read("src/error/problem/upstream.rs");
     let is_slug = |text: &str| {
         let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
         text.split('-').all(word)
