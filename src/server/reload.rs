@@ -195,13 +195,13 @@ fn follow(mut config: Config, current: &Blueprint) -> Result<Blueprint, String> 
     if let Some(key) = fixed_at_start(bound, &config) {
         return Err(format!("`{key}` has changed, which needs a restart"));
     }
-    if config.callers.is_empty() && !bound.callers.is_empty() {
-        return Err("every `[caller.NAME]` is gone, so that anyone would be served, which needs a restart".to_owned());
-    }
     // They are in one order now, and the same.
     config.listeners.iter_mut().zip(&bound.listeners).for_each(|(listener, bound)| listener.open = bound.open);
     if let Some(open) = config.open_to_anyone() {
         return Err(ServeError::Open(open.name.clone()).to_string());
+    }
+    if config.callers.is_empty() && !bound.callers.is_empty() {
+        return Err("every `[caller.NAME]` is gone, so that anyone would be served, which needs a restart".to_owned());
     }
     if let Some(lost) = lost_secret(bound, &config) {
         return Err(lost);
