@@ -1,27 +1,11 @@
 //! Starting, stopping, and what is written meanwhile.
 
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Mutex;
-use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Broken, OK, Origin, QUERY, Sidekey, command, get, post, until_true};
-
-/// An origin that answers when it is told to.
-fn patient() -> (Origin, Sender<()>) {
-    let (answer, answering) = channel::<()>();
-    let answering = Mutex::new(answering);
-    let origin = Origin::plain(move |conversation| {
-        while conversation.request().is_some() {
-            // A test that is over does not tell.
-            let _ = answering.lock().unwrap().recv();
-            conversation.send(OK);
-        }
-    });
-    (origin, answer)
-}
+use crate::support::{Broken, Origin, QUERY, Sidekey, command, get, post, until_true};
 
 fn server(drain: &str) -> String {
     format!("[server]\nworkers = 1\ndrain = \"{drain}\"\n")
@@ -30,7 +14,7 @@ fn server(drain: &str) -> String {
 #[test]
 fn sigterm_and_sigint_finish_what_has_begun() {
     for signal in ["TERM", "INT"] {
-        let (origin, answer) = patient();
+        let (origin, answer) = Origin::patient();
         let mut sidekey = Sidekey::start(&format!("{}{}", server("20s"), origin.upstream("api")));
         let mut idle = sidekey.connect();
         let mut caller = sidekey.connect();
@@ -83,7 +67,7 @@ fn connections_that_wait_for_nothing_do_not_hold_the_end_up() {
 
 #[test]
 fn what_takes_longer_than_drain_is_cut() {
-    let (origin, _answer) = patient();
+    let (origin, _answer) = Origin::patient();
     let mut sidekey = Sidekey::start(&format!("{}{}", server("400ms"), origin.upstream("api")));
     let mut caller = sidekey.connect();
     caller.send(get("/api/x"));
@@ -98,7 +82,7 @@ fn what_takes_longer_than_drain_is_cut() {
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let (origin, _answer) = patient();
+    let (origin, _answer) = Origin::patient();
     let mut sidekey = Sidekey::start(&format!("{}{}", server("60s"), origin.upstream("api")));
     let mut caller = sidekey.connect();
     caller.send(get("/api/x"));

@@ -1,7 +1,7 @@
 //! How much an upstream is asked, and a caller may ask: what is over that waits its turn, or is refused and spends nothing.
 
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,20 +11,6 @@ const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\
 
 fn with(origin: &Origin, limits: &str) -> Sidekey {
     Sidekey::start(&format!("{}{limits}\n", origin.upstream("api")))
-}
-
-/// An origin that answers each request when it is told to.
-fn patient() -> (Origin, Sender<()>) {
-    let (answer, answering): (_, Receiver<()>) = channel();
-    let answering = Mutex::new(answering);
-    let origin = Origin::plain(move |conversation| {
-        while conversation.request().is_some() {
-            // A test that is over does not tell.
-            let _ = answering.lock().unwrap().recv();
-            conversation.send(OK);
-        }
-    });
-    (origin, answer)
 }
 
 /// Asserts that it was refused by limits, as `slug` says, and returns how many seconds it is told to wait.
@@ -101,7 +87,7 @@ fn whoever_may_wait_goes_at_the_rates_pace() {
 
 #[test]
 fn what_is_over_the_concurrency_waits_as_long_as_it_may() {
-    let (origin, answer) = patient();
+    let (origin, answer) = Origin::patient();
     let sidekey = with(&origin, "limits = { concurrency = 1, wait = \"300ms\" }");
     let mut first = sidekey.connect();
     first.send(get("/api/first"));
@@ -248,7 +234,7 @@ fn a_caller_over_its_own_limits_takes_nothing_of_the_upstreams() {
 
 #[test]
 fn what_the_upstream_has_no_room_for_costs_the_caller_nothing() {
-    let (origin, answer) = patient();
+    let (origin, answer) = Origin::patient();
     let config = format!(
         "{}limits = {{ concurrency = 1 }}\n\
          [caller.first]\ntoken = \"file:first\"\nupstreams = [\"api\"]\n\

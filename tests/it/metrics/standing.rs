@@ -1,7 +1,6 @@
 //! How things stand, as `/metrics` and `/status` have it: credentials, breakers, limits, bounds.
 
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, Sender, channel};
 
 use serde_json::Value;
 
@@ -88,23 +87,9 @@ fn a_breaker_tells_in_which_state_it_is() {
     assert!(told["open_for_seconds"].as_f64().unwrap() > 500.0, "{told}");
 }
 
-/// An origin that answers each request when it is told to.
-fn patient() -> (Origin, Sender<()>) {
-    let (answer, answering): (_, Receiver<()>) = channel();
-    let answering = Mutex::new(answering);
-    let origin = Origin::plain(move |conversation| {
-        while conversation.request().is_some() {
-            // A test that is over does not tell.
-            let _ = answering.lock().unwrap().recv();
-            conversation.send(OK);
-        }
-    });
-    (origin, answer)
-}
-
 #[test]
 fn limits_tell_how_much_of_them_is_used_and_which_is_hit() {
-    let (origin, answer) = patient();
+    let (origin, answer) = Origin::patient();
     let config = format!(
         "{}limits = {{ concurrency = 2, rate = \"7200/h\", burst = 50 }}\n\
          [caller.shop]\ntoken = \"env:SHOP\"\nupstreams = [\"api\"]\nlimits = {{ concurrency = 1, wait = \"20s\" }}\n\

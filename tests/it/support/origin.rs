@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -65,6 +66,20 @@ impl Origin {
     pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
         Self::plain(move |conversation| conversation.answer_all(&answer))
+    }
+
+    /// Answers each request with a short 200, when it is told to.
+    pub(crate) fn patient() -> (Self, Sender<()>) {
+        let (answer, answering) = channel();
+        let answering = Mutex::new(answering);
+        let origin = Self::plain(move |conversation| {
+            while conversation.request().is_some() {
+                // A test that is over does not tell.
+                let _ = answering.lock().unwrap().recv();
+                conversation.send(OK);
+            }
+        });
+        (origin, answer)
     }
 
     /// Answers every request with a short 200.
