@@ -11,7 +11,6 @@ use crate::config;
 use crate::limits::Account;
 
 /// What an upstream has beyond its config, for all workers.
-#[derive(Clone)]
 pub(crate) struct Prepared {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) shared: Arc<Shared>,

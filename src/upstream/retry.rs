@@ -67,17 +67,15 @@ impl Failure {
 /// says that the vendor sees to that; and it is none of `never`. Fails closed: neither is what could be read as another
 /// request than it says.
 pub(super) fn may_be_acted_on_twice(head: &request::Parts, never: &Rules) -> bool {
-    if head.headers.keys().any(policy::names_another) {
-        return false;
-    }
+    let may = is_idempotent(&head.method)
+        || (matches!(head.method, Method::POST | Method::PATCH)
+            && head.headers.get(IDEMPOTENCY_KEY).is_some_and(|key| !key.is_empty()));
     let is_never = || match PlainPath::read(head.uri.path()) {
         Ok(path) => matches!(never.judge(&head.method, &path), Verdict::DeniedBy(_)),
         Err(_) => true,
     };
-    let may = is_idempotent(&head.method)
-        || (matches!(head.method, Method::POST | Method::PATCH)
-            && head.headers.get(IDEMPOTENCY_KEY).is_some_and(|key| !key.is_empty()));
-    may && !(never.are_in_force() && is_never())
+    // Every name and the whole path are looked at last, and only where that decides.
+    may && !head.headers.keys().any(policy::names_another) && !(never.are_in_force() && is_never())
 }
 
 /// RFC 9110 9.2.2, without TRACE, which is never sent.
