@@ -196,6 +196,7 @@ impl Preference {
                 continue;
             }
             tokio::select! {
+                biased;
                 () = tried => {}
                 () = overdue.as_mut() => return Recourse::Try(self.attempt(used.other(), false)),
             }

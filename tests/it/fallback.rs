@@ -128,9 +128,10 @@ fn a_key_is_changed_at_the_vendor_before_or_after_it_is_changed_here_and_no_call
 fn refusals_for_another_reason_cost_one_request_a_second_and_change_nothing() {
     let (_, origin) = vendor();
     let sidekey = before(&origin, "");
-    let (began, mut asked) = (Instant::now(), 0);
+    let (began, mut asked, mut waited_in_vain) = (Instant::now(), 0, 0);
     let mut callers: Vec<_> = (0..8).map(|_| sidekey.connect()).collect();
     while began.elapsed() < Duration::from_millis(1500) {
+        let round = Instant::now();
         callers.iter_mut().for_each(|caller| caller.send(get("/api/x")));
         for caller in &mut callers {
             let answer = caller.response();
@@ -138,9 +139,12 @@ fn refusals_for_another_reason_cost_one_request_a_second_and_change_nothing() {
             assert_eq!(answer.text(), "no");
             asked += 1;
         }
+        // On a machine that stood still, whoever waited a second for another's try has tried by itself.
+        waited_in_vain += if round.elapsed() < Duration::from_secs(1) { 0 } else { callers.len() };
     }
     let tried = with_key(&origin, sidekey.secret("env:OTHER"));
-    assert!((1..=1 + began.elapsed().as_secs() as usize).contains(&tried), "{tried} of {asked}");
+    let most = 1 + began.elapsed().as_secs() as usize + waited_in_vain;
+    assert!((1..=most).contains(&tried), "{tried} of {asked}, and not {most}");
     assert_eq!(with_key(&origin, sidekey.secret("env:TOKEN")), asked);
     assert_eq!(news(&sidekey), 0);
 }
