@@ -8,6 +8,7 @@ mod dealer;
 pub(crate) mod descriptors;
 mod entrance;
 mod error;
+mod http1;
 mod inherited;
 mod listen;
 mod pulse;

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 
 use super::Upstream;
 use super::body::{Exchange, Upload};
-use super::connection::Connection;
+use super::http1::Connection;
 use crate::headers;
 use crate::limits::Permit;
 use crate::scrub::{BodyScrubber, Scrubber};

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::connection::Connection;
+use super::http1::Connection;
 use crate::config;
 
 /// The last one used is the first one taken, so that a quiet hour lets the others go.

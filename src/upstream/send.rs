@@ -9,7 +9,7 @@ use super::answer::Lease;
 use super::body::{Exchange, RequestBody, Upload};
 use super::breaker::LeftAlone;
 use super::connect::ConnectError;
-use super::connection::{Connection, Failed};
+use super::http1::{Connection, Failed};
 use super::{StreamedBody, Upstream};
 use crate::credential::{Authorized, PlaceError};
 use crate::route::Spoken;

@@ -7,7 +7,7 @@ use rustls::ClientConnection;
 use tokio::net::TcpStream;
 use tokio_util::either::Either;
 
-use super::connection::Connection;
+use super::http1::Connection;
 use super::socket::Wire;
 use super::{ConnectError, Upstream};
 

@@ -1,4 +1,4 @@
-//! One connection to an upstream, and one request at a time on it.
+//! A connection to an upstream that speaks HTTP/1.1, and one request at a time on it.
 
 use std::cell::RefCell;
 use std::pin::Pin;
