@@ -106,7 +106,7 @@ impl Hmac {
                     head.headers.remove(field);
                     continue;
                 }
-                What::Md5(field) => (field, format!("{:x}", HexBytes(&Md5::digest(body)))),
+                What::Md5(field) => (field, hex(&Md5::digest(body))),
                 What::Sha256(field) => (field, format!("SHA-256={}", STANDARD.encode(Sha256::digest(body)))),
                 What::RequestLine | What::RequestTarget | What::Field(_) => continue,
             };
@@ -194,13 +194,10 @@ fn push(text: &mut Vec<u8>, parts: &[&str]) {
     }
 }
 
-/// Writes bytes in lower-case hex.
-struct HexBytes<'a>(&'a [u8]);
-
-impl std::fmt::LowerHex for HexBytes<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
+/// In lower case, as the vendor compares it.
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 #[cfg(test)]
