@@ -42,6 +42,7 @@ pub mod hardening;
 mod headers;
 mod limits;
 mod max_forwards;
+mod octets;
 mod policy;
 mod proxy;
 mod random;

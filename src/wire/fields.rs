@@ -3,6 +3,7 @@
 //! Each byte of a header is looked at once, by [`Block`]; a line whose end has not come is begun again when it has.
 
 use super::{MAX_HEADER_BYTES, MAX_REQUEST_FIELDS, Malformed};
+use crate::octets::{AT_ONCE, Octets};
 
 /// How a message says that its body is framed.
 #[derive(Clone, Copy, Default)]
@@ -88,7 +89,7 @@ impl Block {
 
 /// Splits the first line off `block`, without its CRLF.
 pub(super) fn split_line(block: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
-    let end = block.iter().position(|&b| b == b'\n' || b == b'\r').ok_or(Malformed::LineEnding)?;
+    let end = memchr::memchr2(b'\n', b'\r', block).ok_or(Malformed::LineEnding)?;
     let (line, rest) = block.split_at_checked(end).ok_or(Malformed::LineEnding)?;
     let rest = rest.strip_prefix(b"\r\n").ok_or(Malformed::LineEnding)?;
     Ok((line, rest))
@@ -98,23 +99,48 @@ pub(super) fn split_line(block: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
 ///
 /// A line that begins with white space is obs-fold (RFC 9112 5.2): its name is no token.
 fn field_line(bytes: &[u8]) -> Result<(&[u8], &[u8], usize), Malformed> {
-    let name_end = bytes.iter().position(|&b| class(b) & NAME == 0).ok_or(Malformed::Field)?;
-    let (name, rest) = bytes.split_at_checked(name_end).ok_or(Malformed::Field)?;
+    let (name, rest) = bytes.split_at_checked(name_length(bytes)).ok_or(Malformed::Field)?;
     let rest = rest.strip_prefix(b":").ok_or(Malformed::Field)?;
-    let value_end = memchr::memchr(b'\r', rest).ok_or(Malformed::LineEnding)?;
-    let (value, end) = rest.split_at_checked(value_end).ok_or(Malformed::Field)?;
-    if name.is_empty() || !is_field_value(value) {
-        return Err(if value.contains(&b'\n') { Malformed::LineEnding } else { Malformed::Field });
-    }
+    let (value, end) = rest.split_at_checked(value_length(rest)).ok_or(Malformed::Field)?;
     match end {
-        [b'\r', b'\n', ..] => Ok((name, value, name.len() + 1 + value.len() + 2)),
-        _ => Err(Malformed::LineEnding),
+        [b'\r', b'\n', ..] if !name.is_empty() => Ok((name, value, name.len() + 1 + value.len() + 2)),
+        _ => Err(fault_after_name(name, rest)),
     }
 }
 
-/// RFC 9110 5.5, as one pass without a branch.
-fn is_field_value(bytes: &[u8]) -> bool {
-    !bytes.iter().fold(false, |illegal, &b| illegal | ((b < b' ') & (b != b'\t')) | (b == 0x7f))
+/// So many bytes belong to a name (RFC 9110 5.6.2).
+fn name_length(bytes: &[u8]) -> usize {
+    let ends = |b: &u8| class(*b) & NAME == 0;
+    let (chunks, rest) = bytes.as_chunks::<AT_ONCE>();
+    for (chunk, begin) in chunks.iter().zip((0..).step_by(AT_ONCE)) {
+        if let Some(at) = chunk.iter().position(ends) {
+            return begin + at;
+        }
+    }
+    bytes.len() - rest.len() + rest.iter().position(ends).unwrap_or(rest.len())
+}
+
+/// So many bytes may stand in a value (RFC 9110 5.5). The next one ends it, as CR does, or is illegal.
+fn value_length(bytes: &[u8]) -> usize {
+    let ends = |b: &u8| (*b < b' ' && *b != b'\t') || *b == DELETE;
+    let (chunks, rest) = bytes.as_chunks();
+    for (chunk, begin) in chunks.iter().zip((0..).step_by(AT_ONCE)) {
+        let octets = Octets::new(*chunk);
+        let found = octets.below(b' ').or(octets.equal_to(DELETE)).first();
+        // A tab is found, too, and legal: hardly any value has one.
+        if let Some(at) = found.and_then(|found| chunk.iter().skip(found).position(ends).map(|more| found + more)) {
+            return begin + at;
+        }
+    }
+    bytes.len() - rest.len() + rest.iter().position(ends).unwrap_or(rest.len())
+}
+
+/// What is wrong with a line that is wrong from its value on, or has no name.
+#[cold]
+fn fault_after_name(name: &[u8], rest: &[u8]) -> Malformed {
+    let Some(value) = memchr::memchr(b'\r', rest).and_then(|end| rest.get(..end)) else { return Malformed::LineEnding };
+    let is_legal = !name.is_empty() && value_length(value) == value.len();
+    if is_legal || value.contains(&b'\n') { Malformed::LineEnding } else { Malformed::Field }
 }
 
 impl FramingFields {
@@ -154,6 +180,8 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     i64::try_from(number).is_ok().then_some(number)
 }
 
+const DELETE: u8 = 0x7f;
+
 /// May stand in a field's name (a token, RFC 9110 5.6.2).
 const NAME: u8 = 1;
 /// May stand in a request target. What RFC 3986 allows in a path and query, and `"`, `{`, `|`, `}`, which common clients
@@ -185,3 +213,6 @@ const fn classes() -> [u8; 256] {
     }
     classes
 }
+
+#[cfg(test)]
+mod tests;
