@@ -11,6 +11,7 @@ mod sink;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 
+use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -23,6 +24,9 @@ use crate::config;
 
 /// What the command line says of the format, whatever a config does.
 static CHOSEN: OnceLock<LogFormat> = OnceLock::new();
+
+/// Where lines go that are no events: where events go, too.
+static SINK: OnceLock<LogSink> = OnceLock::new();
 
 /// The log, for as long as it is kept: dropped, even by a panic, it writes what is left.
 pub(crate) struct Log(LogSink);
@@ -44,14 +48,16 @@ pub(crate) fn start(format: Option<LogFormat>, settings: &config::Log) -> Log {
     let sink = LogSink::start(stderr, format::notice_of_loss);
     apply(settings);
     let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
+        .with_max_level(Level::TRACE)
         .with_ansi(false)
         .event_format(format::Line)
         .with_writer(sink.clone())
         .finish()
         .with(settings::Threshold);
     // Only a second call fails, and then the first one's output stays.
-    let _ = subscriber.try_init();
+    if subscriber.try_init().is_ok() {
+        let _ = SINK.set(sink.clone());
+    }
     Log(sink)
 }
 
@@ -60,6 +66,13 @@ pub(crate) fn start(format: Option<LogFormat>, settings: &config::Log) -> Log {
 pub(crate) fn apply(settings: &config::Log) {
     let suited = || if io::stderr().is_terminal() { LogFormat::Human } else { LogFormat::Json };
     settings::set(settings, CHOSEN.get().copied().or(settings.format).unwrap_or_else(suited));
+}
+
+/// Writes a line that is no event, if there is a log.
+fn tell(level: Level, told: &impl format::Told) {
+    if let Some(sink) = SINK.get() {
+        format::tell(level, told, |line| sink.push(line.as_bytes()));
+    }
 }
 
 impl<'a> MakeWriter<'a> for LogSink {

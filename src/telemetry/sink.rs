@@ -75,7 +75,8 @@ impl LogSink {
         LineWriter(self)
     }
 
-    fn push(&self, line: &[u8]) {
+    /// Takes one whole line.
+    pub(super) fn push(&self, line: &[u8]) {
         let first = SHARD.with(|shard| shard.get_or_init(|| self.new_shard()).push(line));
         if first && let Some(bell) = &*lock(&self.0.bell) {
             // A writer that is gone takes no more lines.

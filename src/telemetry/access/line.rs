@@ -7,7 +7,8 @@ use tracing::Level;
 
 use super::{AccessRecord, AnsweredBy};
 use crate::correlation::{RequestId, TraceParent};
-use crate::telemetry::settings;
+use crate::telemetry::format::{Fields, Told, name};
+use crate::telemetry::{self, settings};
 use crate::upstream::{Exchange, Phases, Upstream};
 
 /// Writes the line of a request that has ended after `duration`, unless it is one of those that are left out. What that is
@@ -15,7 +16,7 @@ use crate::upstream::{Exchange, Phases, Upstream};
 pub(super) fn write(record: &AccessRecord, duration: Duration) {
     let level = level(record);
     if settings::writes(level) && (!is_ordinary(record, duration) || settings::is_due()) {
-        write_at(level, record, duration);
+        telemetry::tell(level, &Line { record, duration });
     }
 }
 
@@ -37,48 +38,59 @@ fn is_ordinary(record: &AccessRecord, duration: Duration) -> bool {
     succeeded && by_upstream && !odd && !settings::is_slow(duration)
 }
 
-fn write_at(level: Level, record: &AccessRecord, duration: Duration) {
-    let exchange = record.exchange.as_deref();
-    let phase = |time: fn(&Phases) -> Option<Duration>| exchange.and_then(|it| time(it.phases())).map(micros);
-    let status = record.status.map(|status| status.as_u16());
-    let method = record.method.as_ref().map_or("-", Method::as_str);
-    let path = if record.method.is_some() { record.uri.path() } else { "-" };
-    let upstream = record.upstream.as_deref().map(Upstream::name);
-    let caller = record.caller.name();
-    let duration_us = micros(duration);
-    let (sent, received) = (exchange.map_or(0, Exchange::sent), record.received);
-    // Nobody waited for the end: the caller went away, or the upstream's body broke off.
-    let cut = (!record.finished).then_some(true);
-    let would_refuse = record.would_refuse.as_deref();
-    let scrubbed = (record.scrubbed > 0).then_some(record.scrubbed);
-    let answered_by = record.answered_by.map(|by| match by {
+struct Line<'a> {
+    record: &'a AccessRecord,
+    duration: Duration,
+}
+
+impl Told for Line<'_> {
+    fn target(&self) -> &'static str {
+        "access"
+    }
+
+    fn tell(&self, fields: &mut impl Fields) {
+        let record = self.record;
+        let exchange = record.exchange.as_deref();
+        fields.number(name!("status"), record.status.map(|status| status.as_u16().into()));
+        fields.text(name!("method"), record.method.as_ref().map_or("-", Method::as_str));
+        fields.text(name!("path"), if record.method.is_some() { record.uri.path() } else { "-" });
+        fields.text(name!("upstream"), record.upstream.as_deref().map(Upstream::name));
+        fields.text(name!("caller"), record.caller.name());
+        fields.number(name!("duration_us"), micros(self.duration));
+        fields.number(name!("sent"), exchange.map_or(0, Exchange::sent));
+        fields.number(name!("received"), record.received);
+        // Nobody waited for the end: the caller went away, or the upstream's body broke off.
+        fields.flag(name!("cut"), (!record.finished).then_some(true));
+        fields.text(name!("would_refuse"), record.would_refuse.as_deref());
+        fields.number(name!("scrubbed"), (record.scrubbed > 0).then_some(record.scrubbed));
+        fields.text(name!("answered_by"), record.answered_by.map(answerer));
+        fields.number(name!("queue_us"), record.queued.map(micros));
+        if let Some(exchange) = exchange {
+            tell_phases(exchange.phases(), fields);
+        }
+        fields.text(name!("request_id"), record.request_id().as_str());
+        fields.text(name!("upstream_request_id"), record.upstream_request_id.as_ref().map(RequestId::as_str));
+        fields.text(name!("trace_id"), record.correlation.trace.as_ref().map(TraceParent::id));
+        fields.text(name!("problem"), record.refusal.as_ref().map(|refusal| refusal.slug));
+        let error = record.refusal.as_ref().map(|refusal| &*refusal.error);
+        fields.text(name!("error"), error.or(record.broken_off.as_deref()));
+    }
+}
+
+fn tell_phases(phases: &Phases, fields: &mut impl Fields) {
+    fields.number(name!("lookup_us"), phases.lookup_time().map(micros));
+    fields.number(name!("connect_us"), phases.connect_time().map(micros));
+    fields.number(name!("tls_us"), phases.tls_time().map(micros));
+    fields.number(name!("wait_us"), phases.wait_time().map(micros));
+    fields.flag(name!("reused"), phases.reused());
+    fields.number(name!("retries"), Some(phases.retries().into()).filter(|retries| *retries > 0));
+}
+
+fn answerer(by: AnsweredBy) -> &'static str {
+    match by {
         AnsweredBy::Upstream => "upstream",
         AnsweredBy::Sidekey => "sidekey",
-    });
-    let queue_us = record.queued.map(micros);
-    let lookup_us = phase(Phases::lookup_time);
-    let connect_us = phase(Phases::connect_time);
-    let tls_us = phase(Phases::tls_time);
-    let wait_us = phase(Phases::wait_time);
-    let reused = exchange.and_then(|exchange| exchange.phases().reused());
-    let retries = exchange.map(|exchange| exchange.phases().retries()).filter(|retries| *retries > 0);
-    let request_id = record.request_id().as_str();
-    let upstream_request_id = record.upstream_request_id.as_ref().map(RequestId::as_str);
-    let trace_id = record.correlation.trace.as_ref().map(TraceParent::id);
-    let problem = record.refusal.as_ref().map(|refusal| refusal.slug);
-    let error = record.refusal.as_ref().map(|refusal| &*refusal.error).or(record.broken_off.as_deref());
-    // A level is part of what is known of an event beforehand: there is one event for each.
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(
-                target: "access",
-                status, method, path, upstream, caller, duration_us, sent, received, cut, would_refuse, scrubbed,
-                answered_by, queue_us, lookup_us, connect_us, tls_us, wait_us, reused, retries,
-                request_id, upstream_request_id, trace_id, problem, error
-            )
-        };
     }
-    if level == Level::WARN { line!(warn) } else { line!(info) }
 }
 
 fn micros(time: Duration) -> u64 {

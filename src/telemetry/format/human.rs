@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
+use super::fields::{self, Name, Told};
 use crate::telemetry::clock;
 
 static COLOURED: AtomicBool = AtomicBool::new(false);
@@ -29,14 +30,22 @@ pub(in crate::telemetry) fn choose_colour(stderr: &Stderr) {
 }
 
 pub(super) fn write(line: &mut String, event: &Event<'_>) -> fmt::Result {
-    let level = event.metadata().level();
+    write_with(line, *event.metadata().level(), |fields| event.record(fields))
+}
+
+/// As [`write`] of an event with the same fields, byte for byte.
+pub(super) fn tell(line: &mut String, level: Level, told: &impl Told) -> fmt::Result {
+    write_with(line, level, |fields| told.tell(fields))
+}
+
+fn write_with(line: &mut String, level: Level, record: impl FnOnce(&mut Fields<'_>)) -> fmt::Result {
     let mut fields = Fields { line, coloured: COLOURED.load(Relaxed), result: Ok(()) };
     fields.begin(FAINT);
     clock::write_now(fields.line)?;
     fields.end(FAINT);
     fields.line.push(' ');
-    fields.paint(of_level(*level), format_args!("{:5}", level.as_str()));
-    event.record(&mut fields);
+    fields.paint(of_level(level), format_args!("{:5}", level.as_str()));
+    record(&mut fields);
     fields.result?;
     line.write_char('\n')
 }
@@ -76,9 +85,38 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    fn field(&mut self, field: &Field, style: Style, value: fmt::Arguments<'_>) {
+    fn text(&mut self, name: &str, value: &str) {
+        if is_noise(name, value) {
+            return;
+        }
+        if value.chars().any(is_odd) {
+            self.field(name, PLAIN, format_args!("{value:?}"));
+        } else if value.contains(' ') && !UNNAMED.contains(&name) {
+            self.field(name, PLAIN, format_args!("\"{value}\""));
+        } else {
+            self.field(name, PLAIN, format_args!("{value}"));
+        }
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        match name {
+            "status" => self.field(name, of_status(value), format_args!("{value}")),
+            name if name.ends_with("_us") => {
+                self.field(name, PLAIN, format_args!("{}.{:03}ms", value / 1000, value % 1000));
+            }
+            _ => self.field(name, PLAIN, format_args!("{value}")),
+        }
+    }
+
+    fn flag(&mut self, name: &str, value: bool) {
+        // Of a connection that is new, the time that it took tells.
+        if name != "reused" {
+            self.field(name, PLAIN, format_args!("{value}"));
+        }
+    }
+
+    fn field(&mut self, name: &str, style: Style, value: fmt::Arguments<'_>) {
         self.line.push(' ');
-        let name = field.name();
         if !UNNAMED.contains(&name) {
             self.paint(FAINT, format_args!("{}=", name.strip_suffix("_us").unwrap_or(name)));
         }
@@ -106,37 +144,33 @@ impl Fields<'_> {
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if is_noise(field.name(), value) {
-            return;
-        }
-        if value.chars().any(is_odd) {
-            self.field(field, PLAIN, format_args!("{value:?}"));
-        } else if value.contains(' ') && !UNNAMED.contains(&field.name()) {
-            self.field(field, PLAIN, format_args!("\"{value}\""));
-        } else {
-            self.field(field, PLAIN, format_args!("{value}"));
-        }
+        self.text(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        match field.name() {
-            "status" => self.field(field, of_status(value), format_args!("{value}")),
-            name if name.ends_with("_us") => {
-                self.field(field, PLAIN, format_args!("{}.{:03}ms", value / 1000, value % 1000));
-            }
-            _ => self.field(field, PLAIN, format_args!("{value}")),
-        }
+        self.number(field.name(), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        // Of a connection that is new, the time that it took tells.
-        if field.name() != "reused" {
-            self.field(field, PLAIN, format_args!("{value}"));
-        }
+        self.flag(field.name(), value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.field(field, PLAIN, format_args!("{value:?}"));
+        self.field(field.name(), PLAIN, format_args!("{value:?}"));
+    }
+}
+
+impl fields::Fields for Fields<'_> {
+    fn put_number(&mut self, name: &'static Name, value: u64) {
+        self.number(name.plain, value);
+    }
+
+    fn put_flag(&mut self, name: &'static Name, value: bool) {
+        self.flag(name.plain, value);
+    }
+
+    fn put_text(&mut self, name: &'static Name, value: &str) {
+        self.text(name.plain, value);
     }
 }
 
