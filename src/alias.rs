@@ -5,37 +5,55 @@ use std::borrow::Cow;
 
 use http::HeaderName;
 
-/// As many bytes as the compiler compares at once.
-const BLOCK: usize = 16;
-
 /// `name` with `-` for whatever is no letter or digit, and none of that at either end.
 pub(crate) fn fold(name: &HeaderName) -> HeaderName {
     HeaderName::from_bytes(folded(name.as_str()).as_bytes()).unwrap_or_else(|_| name.clone())
 }
 
+/// Whether no server takes a field of this name for one of another name: so it is with most, and quickly seen. In what begins
+/// with `x-` or `http-`, there may be another.
+pub(crate) fn stands_alone(name: &str) -> bool {
+    !is_odd(name) && !name.starts_with("x-") && !name.starts_with("http-")
+}
+
 /// Whether a server may take the field `name` for one of `managed`, which are folded, for `Host`, or for one for which
 /// `drops` holds. That it is one of them is not asked here.
 pub(crate) fn is_alias(name: &str, managed: &[HeaderName], drops: impl Fn(&str) -> bool) -> bool {
-    let odd = has_odd_byte(name) || name.starts_with('-') || name.ends_with('-');
-    if !odd && !name.starts_with("x-") && !name.starts_with("http-") {
+    if stands_alone(name) {
         return false;
     }
-    let name = if odd { folded(name) } else { Cow::Borrowed(name) };
-    let bare = name.strip_prefix("http-").unwrap_or(&name);
+    let folded = is_odd(name).then(|| folded(name));
+    let name = folded.as_deref().unwrap_or(name);
+    let bare = name.strip_prefix("http-").unwrap_or(name);
     let is_managed = |name: &str| managed.iter().any(|managed| managed.as_str() == name);
-    [&*name, bare].iter().any(|name| is_managed(name) || *name == "host" || drops(name))
+    let is_taken = |name: &str| is_managed(name) || name == "host" || drops(name);
+    (folded.is_some() && is_taken(name))
+        || (bare.len() < name.len() && is_taken(bare))
         || bare.strip_prefix("x-").is_some_and(is_managed)
 }
 
-/// Names are in lower case, and hardly any has an odd byte: so they are looked at sixteen bytes at a time.
+/// Whether what is between the letters of a name, or around them, is not what most names have there.
+fn is_odd(name: &str) -> bool {
+    has_odd_byte(name) || name.starts_with('-') || name.ends_with('-')
+}
+
+/// Names are in lower case.
+#[expect(clippy::indexing_slicing, reason = "a byte is less than 256")]
 fn has_odd_byte(name: &str) -> bool {
-    name.as_bytes().chunks(BLOCK).any(|chunk| {
-        let mut block = [b'-'; BLOCK];
-        for (byte, of_name) in block.iter_mut().zip(chunk) {
-            *byte = *of_name;
-        }
-        block.iter().fold(false, |odd, b| odd | !(b.is_ascii_lowercase() | b.is_ascii_digit() | (*b == b'-')))
-    })
+    name.bytes().fold(false, |odd, byte| odd | IS_ODD[byte as usize])
+}
+
+const IS_ODD: [bool; 256] = odd_bytes();
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: an index out of bounds would not build")]
+const fn odd_bytes() -> [bool; 256] {
+    let mut odd = [true; 256];
+    let mut byte = 0;
+    while byte < odd.len() {
+        odd[byte] = !matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        byte += 1;
+    }
+    odd
 }
 
 fn folded(name: &str) -> Cow<'_, str> {

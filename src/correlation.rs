@@ -4,6 +4,7 @@
 mod request_id;
 mod trace_parent;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use self::request_id::RequestId;
@@ -73,6 +74,12 @@ impl Correlation {
         let replaced = headers.insert(&X_REQUEST_ID, self.request_id.value().clone())?;
         RequestId::sane(&replaced).filter(|_| replaced != *self.request_id.value())
     }
+}
+
+/// An id of sidekey's own as a value that is handed out more than once: made so from the start, it is allocated once.
+fn shared_value<const LENGTH: usize>(id: [u8; LENGTH]) -> HeaderValue {
+    // Hexadecimal is legal in a field.
+    HeaderValue::from_maybe_shared(Bytes::from_owner(id)).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
 /// The value of a field that is there once.

@@ -31,11 +31,12 @@ pub(crate) struct Outgoing {
 /// Takes off what may not cross, the caller's token wherever it stands, and says where the request goes.
 pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant, caller: &Caller) -> Box<Outgoing> {
     let (mut head, incoming) = request.into_parts();
-    let had_length = head.headers.contains_key(CONTENT_LENGTH);
-    let expects = head.headers.contains_key(EXPECT);
+    let is_empty = incoming.is_end_stream();
+    let had_length = is_empty && head.headers.contains_key(CONTENT_LENGTH);
+    let expects = !is_empty && head.headers.contains_key(EXPECT);
     readdress(&mut head, grant.target());
     caller.take_off_token(&mut head.headers);
-    if incoming.is_end_stream() {
+    if is_empty {
         // RFC 9110 8.6: a method that gives a body a meaning says that it has none.
         if had_length || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
             head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));

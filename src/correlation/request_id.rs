@@ -6,7 +6,7 @@ use http::HeaderValue;
 use uuid::Builder;
 use uuid::fmt::Hyphenated;
 
-use crate::random;
+use crate::{correlation, random};
 
 /// Room for a UUID with words around it.
 const LONGEST: usize = 128;
@@ -22,10 +22,8 @@ impl RequestId {
         let millis = u64::try_from(now.as_millis()).unwrap_or_default();
         let random = random::number().to_ne_bytes().first_chunk().copied().unwrap_or_default();
         let mut text = [0; Hyphenated::LENGTH];
-        let id = Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
-        let id = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text));
-        // Hexadecimal is legal in a field.
-        Self(id.unwrap_or_else(|_| HeaderValue::from_static("-")))
+        Builder::from_unix_timestamp_millis(millis, &random).into_uuid().hyphenated().encode_lower(&mut text);
+        Self(correlation::shared_value(text))
     }
 
     /// `None`: it is too long, or holds what could be taken for more than an id somewhere.

@@ -1,10 +1,12 @@
 //! `traceparent`, as W3C Trace Context has it: a caller's own if it is valid, or one that begins a trace.
 
+use std::io::Write;
+
 use http::HeaderValue;
 use uuid::Uuid;
 use uuid::fmt::Simple;
 
-use crate::random;
+use crate::{correlation, random};
 
 /// A valid `traceparent`.
 #[derive(Clone)]
@@ -20,12 +22,13 @@ impl TraceParent {
         // An id of nothing but zeros is none.
         let trace = Uuid::from_u128(random::number() | 1).simple().encode_lower(&mut trace);
         let parent = Uuid::from_u128(random::number() | 1).simple().encode_lower(&mut parent);
-        let mut text = String::with_capacity(LENGTH);
+        let mut text = [0; LENGTH];
+        let mut room = text.as_mut_slice();
         for part in ["00-", trace, "-", parent.get(16..).unwrap_or_default(), "-00"] {
-            text.push_str(part);
+            // There is room for all of them.
+            let _ = room.write_all(part.as_bytes());
         }
-        // Hexadecimal is legal in a field.
-        Self(HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("-")))
+        Self(correlation::shared_value(text))
     }
 
     /// `None`: it is not valid (Trace Context 3.2.2, and 3.2.4 for versions to come).
