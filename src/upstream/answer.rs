@@ -56,15 +56,19 @@ struct Scrubbing {
 /// A connection that is out of its pool.
 pub(super) struct Lease {
     upstream: Rc<Upstream>,
-    connection: Connection,
+    connection: Box<Connection>,
     /// Whether the answer came before the whole request had left.
     early: bool,
 }
 
 impl Lease {
     /// To be made when the answer's header has come.
-    pub(super) fn new(upstream: Rc<Upstream>, connection: Connection, exchange: &Exchange) -> Self {
+    pub(super) fn new(upstream: Rc<Upstream>, mut connection: Box<Connection>, exchange: &Exchange) -> Self {
         let early = exchange.upload() != Upload::Finished || !connection.is_flushed();
+        if early {
+            // The caller may take no more of the answer until all of its request has gone.
+            connection.work_apart();
+        }
         Self { upstream, connection, early }
     }
 
@@ -156,7 +160,11 @@ impl StreamedBody {
 impl StreamedBody {
     /// The next of the upstream's frames, without the credential in its trailers.
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenAnswer>>> {
-        match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+        let polled = match &mut self.lease {
+            Some(lease) => lease.connection.poll_answer(&mut self.incoming, cx),
+            None => Pin::new(&mut self.incoming).poll_frame(cx),
+        };
+        match ready!(polled) {
             Some(Ok(mut frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::clean_answer_trailers(trailers);

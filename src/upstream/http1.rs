@@ -1,14 +1,20 @@
-//! A connection to an upstream that speaks HTTP/1.1, and one request at a time on it.
+//! A connection to an upstream that speaks HTTP/1.1, and one request at a time on it. It has no task of its own: whoever
+//! waits for something on it moves its bytes, so that a request is not handed from task to task. While it is idle,
+//! nobody does; the pool looks at it.
 
 use std::cell::RefCell;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::client::conn::http1::{self, Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep_until};
@@ -29,7 +35,6 @@ const FIRST_ALARM: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct Connection {
     sender: SendRequest<RequestBody>,
     socket: Rc<RefCell<UpstreamSocket>>,
-    /// Moves the bytes; belongs to the connection.
     driver: Driver,
     /// One for all its exchanges: it is set anew only when it rings, or would ring too late.
     alarm: Pin<Box<Sleep>>,
@@ -37,10 +42,19 @@ pub(super) struct Connection {
     counted: Counted,
 }
 
-/// The task that drives a connection, which ends with it.
-struct Driver(JoinHandle<()>);
+/// Who moves the bytes.
+enum Driver {
+    /// Whoever waits for something on it.
+    Waiting(Box<http1::Connection<TokioIo<UpstreamIo>, RequestBody>>),
+    /// A task, which ends with the connection.
+    Apart { _task: Task },
+    /// Nobody: it is closed.
+    Ended,
+}
 
-impl Drop for Driver {
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -56,13 +70,13 @@ pub(super) enum Failed {
 
 impl Connection {
     /// Dials. Dropping the future closes whatever had been begun.
-    pub(super) async fn open(dialer: &Dialer, phases: &Phases) -> Result<Self, ConnectError> {
+    pub(super) async fn open(dialer: &Dialer, phases: &Phases) -> Result<Box<Self>, ConnectError> {
         let dialled = dialer.dial(phases).await.inspect_err(|_| dialer.account().not_opened.add(1));
         Self::over(dialled?, dialer).await
     }
 
     /// Speaks HTTP over what was dialled.
-    pub(super) async fn over(wire: Wire, dialer: &Dialer) -> Result<Self, ConnectError> {
+    pub(super) async fn over(wire: Wire, dialer: &Dialer) -> Result<Box<Self>, ConnectError> {
         let (socket, counted) = (UpstreamSocket::new(wire), Counted::new(dialer.account()));
         let io = TokioIo::new(UpstreamIo(Rc::clone(&socket)));
         let (sender, connection) = Builder::new()
@@ -70,13 +84,10 @@ impl Connection {
             .handshake(io)
             .await
             .map_err(|error| ConnectError::Terminated(std::io::Error::other(error)))?;
-        let driver = Driver(server::spawn(async move {
-            // How it ends, the exchange on it learns from hyper; an idle one that ends is only closed.
-            let _ = connection.await;
-        }));
         let now = Instant::now();
         let alarm = Box::pin(sleep_until((now + FIRST_ALARM).into()));
-        Ok(Self { sender, socket, driver, alarm, idle_since: now, counted })
+        let driver = Driver::Waiting(Box::new(connection));
+        Ok(Box::new(Self { sender, socket, driver, alarm, idle_since: now, counted }))
     }
 
     /// Sends one request, and waits for the response's header as long as `timeouts` allow.
@@ -90,26 +101,68 @@ impl Connection {
     ) -> Result<Response<Incoming>, Failed> {
         self.counted.work();
         exchange.begin(request.body());
-        tokio::select! {
-            biased;
-            outcome = self.sender.try_send_request(request) => outcome.map_err(|error| Failed::Http(Box::new(error))),
-            waiting = overdue(self.alarm.as_mut(), exchange, timeouts) => Err(Failed::Overdue(waiting)),
+        let mut response = pin!(self.sender.try_send_request(request));
+        let mut overdue = pin!(overdue(self.alarm.as_mut(), exchange, timeouts));
+        let driver = &mut self.driver;
+        poll_fn(|cx| {
+            driver.poll(cx);
+            // It comes from the driver alone: to be woken for it would be to look twice.
+            if let Poll::Ready(outcome) = response.as_mut().poll(&mut nobody()) {
+                return Poll::Ready(outcome.map_err(|error| Failed::Http(Box::new(error))));
+            }
+            overdue.as_mut().poll(cx).map(|waiting| Err(Failed::Overdue(waiting)))
+        })
+        .await
+    }
+
+    /// The next piece of the answer whose header has come.
+    pub(super) fn poll_answer(
+        &mut self,
+        incoming: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let mut incoming = Pin::new(incoming);
+        match self.driver {
+            Driver::Waiting(_) => {
+                let waiting = incoming.as_mut().poll_frame(&mut nobody());
+                if waiting.is_ready() {
+                    return waiting;
+                }
+                self.driver.poll(cx);
+                incoming.poll_frame(&mut nobody())
+            }
+            Driver::Apart { .. } | Driver::Ended => incoming.poll_frame(cx),
         }
     }
 
-    /// Waits until a request may go on it. `false`: it was closed.
-    pub(super) async fn become_ready(&mut self) -> bool {
-        self.sender.ready().await.is_ok()
+    /// From now on, a task moves its bytes: its request goes on leaving though nobody waits for an answer.
+    pub(super) fn work_apart(&mut self) {
+        match std::mem::replace(&mut self.driver, Driver::Ended) {
+            Driver::Waiting(connection) => {
+                self.driver = Driver::Apart {
+                    _task: Task(server::spawn(async move {
+                        // How it ends, the answer's body learns from hyper.
+                        let _ = connection.await;
+                    })),
+                };
+            }
+            other @ (Driver::Apart { .. } | Driver::Ended) => self.driver = other,
+        }
+    }
+
+    /// Does what can be done at once, and lets nobody wait any longer.
+    pub(super) fn settle(&mut self) {
+        self.driver.poll(&mut nobody());
+        // Whether it rings, the next exchange will see.
+        let _ = self.alarm.as_mut().poll(&mut nobody());
     }
 
     /// Whether the next request may go on it, as far as is known without asking the kernel.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(super) fn is_ready(&mut self) -> bool {
+        if self.socket.borrow().has_stirred() || !self.sender.is_ready() {
+            self.settle();
+        }
         self.sender.is_ready()
-    }
-
-    /// Whether no request can go on it any more.
-    pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed() || self.driver.0.is_finished()
     }
 
     /// Whether the kernel, too, knows of nothing that speaks against it.
@@ -131,6 +184,22 @@ impl Connection {
     pub(super) fn idle_since(&self) -> Instant {
         self.idle_since
     }
+}
+
+impl Driver {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Self::Waiting(connection) = self
+            && Pin::new(connection).poll(cx).is_ready()
+        {
+            // How it ended, the exchange on it learns from hyper, some of it by this drop.
+            *self = Self::Ended;
+        }
+    }
+}
+
+/// For what is looked at, and not waited for.
+fn nobody() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }
 
 /// Waits until the exchange has waited too long for one of its sides, and says for which.

@@ -9,7 +9,7 @@ use crate::config;
 
 /// The last one used is the first one taken, so that a quiet hour lets the others go.
 pub(super) struct Pool {
-    idle: RefCell<VecDeque<Connection>>,
+    idle: RefCell<VecDeque<Box<Connection>>>,
     limits: config::Pool,
 }
 
@@ -20,26 +20,23 @@ impl Pool {
 
     /// A connection that can take a request. `must_be_quiet`: one whose loss would cost the request, so the kernel is
     /// asked, too.
-    pub(super) fn take(&self, must_be_quiet: bool) -> Option<Connection> {
+    pub(super) fn take(&self, must_be_quiet: bool) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
-        for at in (0..idle.len()).rev() {
-            let Some(connection) = idle.get(at) else { continue };
-            if connection.is_closed() || connection.idle_since().elapsed() >= self.limits.idle {
-                idle.remove(at);
-            } else if connection.is_ready() {
-                let taken = idle.remove(at).filter(|connection| !must_be_quiet || connection.is_quiet());
-                if taken.is_some() {
-                    return taken;
-                }
+        while let Some(mut connection) = idle.pop_back() {
+            let is_fresh = connection.idle_since().elapsed() < self.limits.idle;
+            if is_fresh && connection.is_ready() && (!must_be_quiet || connection.is_quiet()) {
+                return Some(connection);
             }
-            // Neither: its last exchange has ended, and its task has not been told yet.
         }
         None
     }
 
     /// Takes back a connection whose exchange has ended as it should.
-    pub(super) fn put(&self, mut connection: Connection) {
+    pub(super) fn put(&self, mut connection: Box<Connection>) {
         connection.rest();
+        if !connection.is_ready() {
+            return;
+        }
         let mut idle = self.idle.borrow_mut();
         idle.push_back(connection);
         if idle.len() > self.limits.max_idle {
@@ -48,15 +45,16 @@ impl Pool {
     }
 
     /// Takes in a connection that is new, for the request for which it was made.
-    pub(super) fn lay_in(&self, connection: Connection) {
+    pub(super) fn lay_in(&self, connection: Box<Connection>) {
         self.idle.borrow_mut().push_back(connection);
     }
 
     /// Closes what has been idle for too long, or was closed by the upstream.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
-        self.idle.borrow_mut().retain(|connection| {
-            !connection.is_closed() && now.duration_since(connection.idle_since()) < self.limits.idle
+        self.idle.borrow_mut().retain_mut(|connection| {
+            connection.settle();
+            connection.is_ready() && now.duration_since(connection.idle_since()) < self.limits.idle
         });
     }
 }

@@ -85,7 +85,7 @@ enum Unsent {
 }
 
 async fn send_on_pooled(
-    mut connection: Connection,
+    mut connection: Box<Connection>,
     authorized: &mut Authorized,
     survives_loss: bool,
 ) -> Result<Exchanged, Unsent> {
@@ -154,7 +154,7 @@ async fn exchange_once(
 fn answer(
     response: Response<Incoming>,
     authorized: &Authorized,
-    connection: Connection,
+    connection: Box<Connection>,
 ) -> Result<Exchanged, SendError> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(SendError::UnaskedUpgrade);

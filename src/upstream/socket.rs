@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -56,12 +56,22 @@ impl UpstreamSocket {
     /// Whether nothing at all waits to be read. An idle connection on which something does was closed, or has said
     /// what nobody asked for: it is not worth a request that cannot be sent twice.
     pub(super) fn is_quiet(&self) -> bool {
-        let tcp = match &self.wire {
-            Either::Left(tcp) => tcp,
-            Either::Right(stream) => stream.get_ref().0,
-        };
+        let tcp = self.tcp();
         let peeked = SockRef::from(tcp.stream()).peek(&mut [MaybeUninit::uninit()]);
         tcp.is_drained() && matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Whether the kernel has told of anything to be read, its end included. Whoever waited for that waits no longer.
+    pub(super) fn has_stirred(&self) -> bool {
+        let tcp = self.tcp();
+        !tcp.is_drained() || tcp.stream().poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    fn tcp(&self) -> &Tcp {
+        match &self.wire {
+            Either::Left(tcp) => tcp,
+            Either::Right(stream) => stream.get_ref().0,
+        }
     }
 }
 

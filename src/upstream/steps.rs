@@ -38,7 +38,7 @@ impl Upstream {
     /// Keeps the connection for the next request, whatever the pool's limits. Dropping the future closes it.
     pub(crate) async fn keep(&self, fresh: Fresh) -> Result<(), ConnectError> {
         let mut connection = Connection::over(fresh.0, &self.connections.dialer).await?;
-        if connection.become_ready().await {
+        if connection.is_ready() {
             self.connections.pool.lay_in(connection);
         }
         Ok(())
