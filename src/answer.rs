@@ -15,9 +15,8 @@ use crate::telemetry::access::AccessRecord;
 use crate::upstream::{self, BrokenAnswer, StreamedBody};
 
 /// What a request comes to, if nothing goes wrong.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one: a box would be an allocation a request")]
 pub(crate) enum Reply {
-    Upstream(upstream::Answer),
+    Upstream(Box<upstream::Answer>),
     /// sidekey's own, and no error.
     Own(Response<()>),
 }

@@ -33,7 +33,8 @@ pub(crate) async fn handle(visit: Rc<Visit>, request: Request<Incoming>) -> Resp
     let mut response = match outcome {
         Ok(Reply::Upstream(mut answer)) => {
             record.answered(&mut answer.head);
-            Response::from_parts(answer.head, AnswerBody::streamed(answer.body, record, visit))
+            let upstream::Answer { head, body, .. } = *answer;
+            Response::from_parts(head, AnswerBody::streamed(body, record, visit))
         }
         Ok(Reply::Own(mut answer)) => {
             record.answered_itself(&mut answer);

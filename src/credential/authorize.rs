@@ -55,8 +55,8 @@ impl Authorized {
     }
 
     /// How the caller named whom it is for.
-    pub(crate) fn into_spoken(self) -> Spoken {
-        self.target.spoken
+    pub(crate) fn spoken(&self) -> &Spoken {
+        &self.target.spoken
     }
 
     /// What its answer is cleaned with.

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::breaker::Health;
 use super::connect::ConnectError;
 use super::preference::{Judgement, Recourse};
-use super::send::{Answer, Exchanged, SendError, send_once};
+use super::send::{Answer, SendError, send_once};
 use super::{Upstream, retry};
 use crate::config::Failure;
 use crate::credential::{Authorized, Which};
@@ -27,19 +27,18 @@ pub(crate) fn check(upstream: &Upstream) -> Result<(), SendError> {
 /// Sends the request, and waits for the header of the answer that the caller gets.
 ///
 /// Dropping the future cancels the request, also between two attempts: nothing more is sent.
-pub(crate) async fn send(mut authorized: Authorized) -> Result<Answer, SendError> {
+pub(crate) async fn send(mut authorized: Authorized) -> Result<Box<Answer>, SendError> {
     let upstream = Rc::clone(authorized.upstream());
-    let (head, body) = if upstream.replays() {
+    if upstream.replays() {
         // Boxed: most upstreams do not, and would move its state about.
-        Box::pin(send_repeatedly(&mut authorized, &upstream)).await?
+        Box::pin(send_repeatedly(&mut authorized, &upstream)).await
     } else {
-        attempt(&mut authorized, &upstream).await?
-    };
-    Ok(Answer { head, body, upstream, spoken: authorized.into_spoken() })
+        attempt(&mut authorized, &upstream).await
+    }
 }
 
 /// One attempt, if the breaker lets it through.
-async fn attempt(authorized: &mut Authorized, upstream: &Upstream) -> Result<Exchanged, SendError> {
+async fn attempt(authorized: &mut Authorized, upstream: &Upstream) -> Result<Box<Answer>, SendError> {
     let Some(breaker) = upstream.shared().breaker() else { return send_once(authorized).await };
     let permit = breaker.enter()?;
     let outcome = send_once(authorized).await;
@@ -48,7 +47,11 @@ async fn attempt(authorized: &mut Authorized, upstream: &Upstream) -> Result<Exc
 }
 
 /// A further attempt, which has its turn.
-async fn attempt_again(authorized: &mut Authorized, upstream: &Upstream, which: Which) -> Result<Exchanged, SendError> {
+async fn attempt_again(
+    authorized: &mut Authorized,
+    upstream: &Upstream,
+    which: Which,
+) -> Result<Box<Answer>, SendError> {
     authorized.begin_again(which)?;
     attempt(authorized, upstream).await
 }
@@ -58,7 +61,7 @@ async fn has_turn(upstream: &Upstream) -> bool {
     upstream.shared().limiter().take_again().await.is_ok()
 }
 
-async fn send_repeatedly(authorized: &mut Authorized, upstream: &Upstream) -> Result<Exchanged, SendError> {
+async fn send_repeatedly(authorized: &mut Authorized, upstream: &Upstream) -> Result<Box<Answer>, SendError> {
     if let Some(budget) = upstream.shared().budget() {
         budget.pay_in();
     }
@@ -84,11 +87,11 @@ async fn send_repeatedly(authorized: &mut Authorized, upstream: &Upstream) -> Re
 /// If the vendor refused the credential, the request goes once more with the other one, unless that is known to be no
 /// better. That answer counts then, whatever it is.
 async fn try_other_credential(
-    outcome: Result<Exchanged, SendError>,
+    outcome: Result<Box<Answer>, SendError>,
     changed: &mut bool,
     authorized: &mut Authorized,
     upstream: &Upstream,
-) -> Result<Exchanged, SendError> {
+) -> Result<Box<Answer>, SendError> {
     let Some(preference) = upstream.shared().preference() else { return outcome };
     let judgement = judge(&outcome, upstream);
     match judgement {
@@ -114,13 +117,13 @@ async fn try_other_credential(
 
 /// How long to wait before the next attempt. `None`: there is none, and the outcome is what the caller gets.
 fn wait_for_retry(
-    outcome: &Result<Exchanged, SendError>,
+    outcome: &Result<Box<Answer>, SendError>,
     retries: u32,
     authorized: &Authorized,
     upstream: &Upstream,
 ) -> Option<Duration> {
     let settings = upstream.retry()?;
-    let answer = outcome.as_ref().map(|(head, _)| head);
+    let answer = outcome.as_ref().map(|answer| &answer.head);
     let failure = Failure::of(answer.map(|head| head.status))?;
     let may = retries + 1 < settings.attempts
         && settings.on.contains(&failure)
@@ -135,18 +138,18 @@ fn wait_for_retry(
 }
 
 /// Gives up an answer that nobody gets. Its connection is used again if there is little left of it.
-async fn discard(outcome: Result<Exchanged, SendError>) {
-    if let Ok((_, body)) = outcome {
+async fn discard(outcome: Result<Box<Answer>, SendError>) {
+    if let Ok(answer) = outcome {
         // Too late: its connection is closed.
-        let _ = timeout(DISCARD, body.discard()).await;
+        let _ = timeout(DISCARD, answer.body.discard()).await;
     }
 }
 
 /// What an exchange says of the credential.
-fn judge(outcome: &Result<Exchanged, SendError>, upstream: &Upstream) -> Judgement {
+fn judge(outcome: &Result<Box<Answer>, SendError>, upstream: &Upstream) -> Judgement {
     match outcome {
-        Ok((head, _)) if upstream.fallback_on().contains(&head.status) => Judgement::Refused,
-        Ok((head, _)) => match head.status {
+        Ok(answer) if upstream.fallback_on().contains(&answer.head.status) => Judgement::Refused,
+        Ok(answer) => match answer.head.status {
             // Whoever says these may not have looked at it.
             StatusCode::FORBIDDEN
             | StatusCode::PROXY_AUTHENTICATION_REQUIRED
@@ -160,9 +163,9 @@ fn judge(outcome: &Result<Exchanged, SendError>, upstream: &Upstream) -> Judgeme
 }
 
 /// What an exchange says of the upstream.
-fn health(outcome: &Result<Exchanged, SendError>) -> Health {
+fn health(outcome: &Result<Box<Answer>, SendError>) -> Health {
     match outcome {
-        Ok((head, _)) => match head.status {
+        Ok(answer) => match answer.head.status {
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Health::Failing,
             _ => Health::Well,
         },

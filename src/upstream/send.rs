@@ -15,7 +15,7 @@ use crate::credential::{Authorized, PlaceError};
 use crate::route::Spoken;
 use crate::wire::Malformed;
 
-/// What the upstream said, before anything was done about it.
+/// What the upstream said, before anything was done about it. Boxed: it is handed on by everyone who sent.
 pub(crate) struct Answer {
     pub(crate) head: response::Parts,
     pub(crate) body: StreamedBody,
@@ -51,16 +51,13 @@ pub(crate) enum SendError {
     UnaskedUpgrade,
 }
 
-/// An answer's header, and its body.
-pub(super) type Exchanged = (response::Parts, StreamedBody);
-
 /// Sends the request, on a pooled connection or a new one, and waits for the response's header.
 ///
 /// A request that met a closed connection is sent once more, on a new one, if none of it can have been acted on: it
 /// was not written at all, or doing it twice is doing it once and its body can be repeated.
 ///
 /// Dropping the future cancels the request: its connection is closed.
-pub(super) async fn send_once(authorized: &mut Authorized) -> Result<Exchanged, SendError> {
+pub(super) async fn send_once(authorized: &mut Authorized) -> Result<Box<Answer>, SendError> {
     let survives_loss = authorized.can_be_repeated();
     match authorized.upstream().connections.pool.take(!survives_loss) {
         Some(connection) => match send_on_pooled(connection, authorized, survives_loss).await {
@@ -88,22 +85,24 @@ async fn send_on_pooled(
     mut connection: Box<Connection>,
     authorized: &mut Authorized,
     survives_loss: bool,
-) -> Result<Exchanged, Unsent> {
+) -> Result<Box<Answer>, Unsent> {
     authorized.exchange().phases().reuse();
     let keep = survives_loss || authorized.upstream().replays();
     match exchange_once(&mut connection, authorized, keep).await {
         Ok(response) => answer(response, authorized, connection).map_err(Unsent::Never),
-        Err(Lost { unwritten: Some(request), .. }) => {
-            authorized.put_back(request);
-            Err(Unsent::Again)
-        }
-        Err(lost) if lost.raced && survives_loss && authorized.can_be_replayed() => Err(Unsent::Again),
-        Err(lost) => Err(Unsent::Never(lost.error)),
+        Err(lost) => match *lost {
+            Lost { unwritten: Some(request), .. } => {
+                authorized.put_back(request);
+                Err(Unsent::Again)
+            }
+            Lost { raced: true, .. } if survives_loss && authorized.can_be_replayed() => Err(Unsent::Again),
+            Lost { error, .. } => Err(Unsent::Never(error)),
+        },
     }
 }
 
 /// Boxed by its callers: a handshake's state is large, and would be moved about with every request that needs none.
-async fn send_on_new(authorized: &mut Authorized) -> Result<Exchanged, SendError> {
+async fn send_on_new(authorized: &mut Authorized) -> Result<Box<Answer>, SendError> {
     let mut connection =
         Connection::open(&authorized.upstream().connections.dialer, authorized.exchange().phases()).await?;
     tracing::debug!(target: "upstream", upstream = authorized.upstream().name(), "connected");
@@ -127,27 +126,29 @@ async fn exchange_once(
     connection: &mut Connection,
     authorized: &mut Authorized,
     keep: bool,
-) -> Result<Response<Incoming>, Lost> {
+) -> Result<Response<Incoming>, Box<Lost>> {
     let request = authorized.take(keep);
     let exchange = authorized.exchange();
     let outcome = connection.exchange(request, exchange, authorized.upstream().timeouts()).await;
     exchange.stop_waiting();
-    outcome.map_err(|failed| match failed {
-        Failed::Overdue(waiting) => Lost {
-            error: match waiting {
-                Upload::Finished | Upload::Broken => SendError::ResponseTimeout,
-                Upload::Upstream => SendError::UploadTimeout,
-                Upload::Caller => SendError::CallerTimeout,
+    outcome.map_err(|failed| {
+        Box::new(match failed {
+            Failed::Overdue(waiting) => Lost {
+                error: match waiting {
+                    Upload::Finished | Upload::Broken => SendError::ResponseTimeout,
+                    Upload::Upstream => SendError::UploadTimeout,
+                    Upload::Caller => SendError::CallerTimeout,
+                },
+                unwritten: None,
+                raced: false,
             },
-            unwritten: None,
-            raced: false,
-        },
-        Failed::Http(mut refused) => {
-            let unwritten = refused.take_message();
-            let error = classify(refused.into_error(), exchange);
-            let raced = matches!(error, SendError::Incomplete(_) | SendError::Terminated(_));
-            Lost { error, unwritten, raced }
-        }
+            Failed::Http(mut refused) => {
+                let unwritten = refused.take_message();
+                let error = classify(refused.into_error(), exchange);
+                let raced = matches!(error, SendError::Incomplete(_) | SendError::Terminated(_));
+                Lost { error, unwritten, raced }
+            }
+        })
     })
 }
 
@@ -155,15 +156,17 @@ fn answer(
     response: Response<Incoming>,
     authorized: &Authorized,
     connection: Box<Connection>,
-) -> Result<Exchanged, SendError> {
+) -> Result<Box<Answer>, SendError> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(SendError::UnaskedUpgrade);
     }
     authorized.upstream().answered(response.status(), authorized.which());
     let (head, incoming) = response.into_parts();
     authorized.upstream().shared().limiter().heed(head.status, &head.headers);
-    let lease = Lease::new(Rc::clone(authorized.upstream()), connection, authorized.exchange());
-    Ok((head, StreamedBody::new(incoming, lease, authorized.scrubber())))
+    let upstream = Rc::clone(authorized.upstream());
+    let lease = Lease::new(Rc::clone(&upstream), connection, authorized.exchange());
+    let body = StreamedBody::new(incoming, lease, authorized.scrubber());
+    Ok(Box::new(Answer { head, body, upstream, spoken: authorized.spoken().clone() }))
 }
 
 fn classify(error: hyper::Error, exchange: &Exchange) -> SendError {

@@ -185,6 +185,36 @@ fn a_connection_that_the_upstream_closed_while_idle_is_noticed() {
 }
 
 #[test]
+fn a_connection_that_the_upstream_closed_is_let_go_though_nobody_asks_again() {
+    let idle = ["", "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"].map(|oddity| {
+        let (gone, going) = channel();
+        let gone = Mutex::new(gone);
+        let (rest, resting) = channel::<()>();
+        let resting = Mutex::new(resting);
+        let origin = Origin::plain(move |conversation| {
+            conversation.request();
+            conversation.send(OK);
+            // The answer has come to its end, and the connection is idle.
+            resting.lock().unwrap().recv().unwrap();
+            conversation.send(oddity);
+            if oddity.is_empty() {
+                conversation.half_close();
+            }
+            conversation.rest();
+            gone.lock().unwrap().send(()).unwrap();
+        });
+        let sidekey = Sidekey::start(&origin.upstream("api"));
+        sidekey.ask(get("/api/x")).assert_passed_on(200);
+        rest.send(()).unwrap();
+        (sidekey, origin, going)
+    });
+    // The pool is looked through every few seconds.
+    for (_sidekey, _origin, going) in &idle {
+        going.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+    }
+}
+
+#[test]
 fn even_one_that_is_closed_as_the_request_comes() {
     let (close, closing) = channel();
     let closing = Mutex::new(closing);

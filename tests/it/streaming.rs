@@ -208,6 +208,37 @@ fn an_upstream_that_does_not_read_holds_the_caller_up() {
 }
 
 #[test]
+fn an_upload_goes_on_while_its_caller_does_not_read_the_answer_that_came_early() {
+    let length = 32 * MIB;
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&sent);
+    let (taken, taking) = std::sync::mpsc::channel();
+    let taken = std::sync::Mutex::new(taken);
+    let origin = Origin::plain(move |conversation| {
+        conversation.head();
+        conversation.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 256 * MIB));
+        let (mut socket, counted) = (conversation.socket(), Arc::clone(&counted));
+        thread::spawn(move || {
+            let piece = vec![b'x'; PIECE];
+            while socket.write_all(&piece).is_ok() {
+                counted.fetch_add(PIECE as u64, Ordering::Relaxed);
+            }
+        });
+        taken.lock().unwrap().send(conversation.exactly(usize::try_from(length).unwrap()).is_ok()).unwrap();
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect();
+    caller.send(format!("POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"));
+    // Nothing more of the answer can go anywhere.
+    standstill(&sent);
+    let piece = vec![b'x'; PIECE];
+    for _ in 0..length / PIECE as u64 {
+        caller.send(&piece);
+    }
+    assert!(taking.recv_timeout(Duration::from_secs(20)).unwrap());
+}
+
+#[test]
 fn every_piece_of_an_answer_leaves_as_it_comes() {
     let (next, wanted) = std::sync::mpsc::channel();
     let wanted = std::sync::Mutex::new(wanted);

@@ -118,7 +118,7 @@ async fn ask(upstream: &Rc<Upstream>, probe: &Probe) -> Result<Answer, ProxyErro
     let grant = policy::decide(&Caller::Anyone, target, &request)?;
     let outgoing = headers::prepare_own(request, &grant);
     let authorized = credential::authorize(grant, outgoing).await?;
-    Ok(upstream::send(authorized).await?)
+    Ok(*upstream::send(authorized).await?)
 }
 
 /// Whether the config itself does not want the request: nothing is wrong with the vendor.

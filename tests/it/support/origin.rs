@@ -251,6 +251,11 @@ impl Conversation {
         self.wire.rest()
     }
 
+    /// Its socket, for whoever does with it what nothing here does.
+    pub(crate) fn socket(&self) -> TcpStream {
+        self.tcp.try_clone().unwrap()
+    }
+
     /// Ends the sending side.
     pub(crate) fn half_close(&mut self) {
         let _ = self.tcp.shutdown(Shutdown::Write);
