@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 use http::HeaderName;
 
+use crate::byte_set::ByteSet;
+
 /// `name` with `-` for whatever is no letter or digit, and none of that at either end.
 pub(crate) fn fold(name: &HeaderName) -> HeaderName {
     HeaderName::from_bytes(folded(name.as_str()).as_bytes()).unwrap_or_else(|_| name.clone())
@@ -38,22 +40,10 @@ fn is_odd(name: &str) -> bool {
 }
 
 /// Names are in lower case.
-#[expect(clippy::indexing_slicing, reason = "a byte is less than 256")]
+static USUAL: ByteSet = ByteSet::of(b"abcdefghijklmnopqrstuvwxyz0123456789-");
+
 fn has_odd_byte(name: &str) -> bool {
-    name.bytes().fold(false, |odd, byte| odd | IS_ODD[byte as usize])
-}
-
-const IS_ODD: [bool; 256] = odd_bytes();
-
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: an index out of bounds would not build")]
-const fn odd_bytes() -> [bool; 256] {
-    let mut odd = [true; 256];
-    let mut byte = 0;
-    while byte < odd.len() {
-        odd[byte] = !matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'-');
-        byte += 1;
-    }
-    odd
+    !USUAL.has_all(name.as_bytes())
 }
 
 fn folded(name: &str) -> Cow<'_, str> {

@@ -30,6 +30,7 @@ mod admin;
 mod alias;
 mod answer;
 mod browser;
+mod byte_set;
 mod caller;
 pub mod cli;
 mod config;

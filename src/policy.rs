@@ -78,6 +78,7 @@ static OVERRIDES: [HeaderName; 8] = [
     HeaderName::from_static("x-override-url"),
     HeaderName::from_static("x-http-path-override"),
 ];
+const SHORTEST_OVERRIDE: usize = "x-http-method".len();
 
 /// Decides. Fails closed: what is not granted goes nowhere.
 pub(crate) fn decide<B>(caller: &Caller, target: Target, request: &Request<B>) -> Result<Grant, PolicyError> {
@@ -130,8 +131,8 @@ impl Sought<'_> {
 /// Whether some server takes the method or path from this field.
 pub(crate) fn names_another(name: &HeaderName) -> bool {
     let is_one = || OVERRIDES.contains(name) || alias::is_alias(name.as_str(), &OVERRIDES, |_| false);
-    // As all of them begin like an alias, most names need no look at each.
-    !alias::stands_alone(name.as_str()) && is_one()
+    // Most names need no look at each: all of them begin like an alias, and none is longer than what is taken for it.
+    name.as_str().len() >= SHORTEST_OVERRIDE && !alias::stands_alone(name.as_str()) && is_one()
 }
 
 impl Grant {
@@ -155,10 +156,11 @@ impl Grant {
 mod tests {
     use http::HeaderName;
 
-    use super::{OVERRIDES, names_another};
+    use super::{OVERRIDES, SHORTEST_OVERRIDE, names_another};
 
     #[test]
     fn each_override_is_one_and_so_is_what_is_taken_for_it() {
+        assert_eq!(OVERRIDES.iter().map(|name| name.as_str().len()).min(), Some(SHORTEST_OVERRIDE));
         for name in &OVERRIDES {
             let with = |between: &str| HeaderName::from_bytes(name.as_str().replace('-', between).as_bytes()).unwrap();
             for taken in [name.clone(), with("_"), with("."), HeaderName::try_from(format!("http-{name}")).unwrap()] {

@@ -8,6 +8,7 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Uri};
 
+use crate::byte_set::ByteSet;
 use crate::config;
 use crate::upstream::{Host, Upstream};
 
@@ -156,6 +157,9 @@ fn spoken_authority(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
     }
 }
 
+/// RFC 3986 3.2.2, without upper case. Hardly any of it can be in a host that we know, but it is well-formed.
+static IN_LOWER_HOST: ByteSet = ByteSet::of(b"abcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+,;=[]:");
+
 /// The host of an authority in lower case; its port is checked, and means nothing.
 pub(crate) fn host_of(authority: &str) -> Result<Cow<'_, str>, RouteError> {
     let host_end = match authority.strip_prefix('[') {
@@ -163,15 +167,14 @@ pub(crate) fn host_of(authority: &str) -> Result<Cow<'_, str>, RouteError> {
         None => authority.find(':').unwrap_or(authority.len()),
     };
     let (host, port) = authority.split_at_checked(host_end).ok_or(RouteError::BadAuthority)?;
-    // RFC 3986 3.2.2. Hardly any of it can be a host that we know, but it is well-formed.
-    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=[]:".contains(&b);
-    if host.is_empty() || !host.bytes().all(legal) || !is_port(port) {
+    if host.is_empty() || !is_port(port) {
         return Err(RouteError::BadAuthority);
     }
-    if host.bytes().any(|b| b.is_ascii_uppercase()) {
-        return Ok(host.to_ascii_lowercase().into());
+    if IN_LOWER_HOST.has_all(host.as_bytes()) {
+        return Ok(host.into());
     }
-    Ok(host.into())
+    let lower = host.to_ascii_lowercase();
+    if IN_LOWER_HOST.has_all(lower.as_bytes()) { Ok(lower.into()) } else { Err(RouteError::BadAuthority) }
 }
 
 fn is_port(text: &str) -> bool {

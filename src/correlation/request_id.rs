@@ -6,10 +6,13 @@ use http::HeaderValue;
 use uuid::Builder;
 use uuid::fmt::Hyphenated;
 
+use crate::byte_set::ByteSet;
 use crate::{correlation, random};
 
 /// Room for a UUID with words around it.
 const LONGEST: usize = 128;
+
+static IN_ID: ByteSet = ByteSet::of(b"-._~+/=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 
 /// An id that can stand in a log line, a header field or JSON as it is.
 #[derive(Clone)]
@@ -29,8 +32,7 @@ impl RequestId {
     /// `None`: it is too long, or holds what could be taken for more than an id somewhere.
     pub(super) fn sane(value: &HeaderValue) -> Option<Self> {
         let text = value.as_bytes();
-        let may_be_in_id = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(b);
-        let sane = matches!(text.len(), 1..=LONGEST) && text.iter().all(may_be_in_id);
+        let sane = matches!(text.len(), 1..=LONGEST) && IN_ID.has_all(text);
         sane.then(|| Self(value.clone()))
     }
 

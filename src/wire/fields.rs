@@ -112,9 +112,9 @@ fn field_line(bytes: &[u8]) -> Result<(&[u8], &[u8], usize), Malformed> {
 fn name_length(bytes: &[u8]) -> usize {
     let ends = |b: &u8| class(*b) & NAME == 0;
     let (chunks, rest) = bytes.as_chunks::<AT_ONCE>();
-    for (chunk, begin) in chunks.iter().zip((0..).step_by(AT_ONCE)) {
+    for (index, chunk) in chunks.iter().enumerate() {
         if let Some(at) = chunk.iter().position(ends) {
-            return begin + at;
+            return index * AT_ONCE + at;
         }
     }
     bytes.len() - rest.len() + rest.iter().position(ends).unwrap_or(rest.len())
@@ -124,12 +124,12 @@ fn name_length(bytes: &[u8]) -> usize {
 fn value_length(bytes: &[u8]) -> usize {
     let ends = |b: &u8| (*b < b' ' && *b != b'\t') || *b == DELETE;
     let (chunks, rest) = bytes.as_chunks();
-    for (chunk, begin) in chunks.iter().zip((0..).step_by(AT_ONCE)) {
+    for (index, chunk) in chunks.iter().enumerate() {
         let octets = Octets::new(*chunk);
         let found = octets.below(b' ').or(octets.equal_to(DELETE)).first();
         // A tab is found, too, and legal: hardly any value has one.
         if let Some(at) = found.and_then(|found| chunk.iter().skip(found).position(ends).map(|more| found + more)) {
-            return begin + at;
+            return index * AT_ONCE + at;
         }
     }
     bytes.len() - rest.len() + rest.iter().position(ends).unwrap_or(rest.len())

@@ -6,7 +6,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
 use super::fields::{Fields, Name, Told};
-use crate::octets::{AT_ONCE, Octets};
+use crate::octets::Octets;
 use crate::telemetry::clock;
 
 pub(super) fn write(line: &mut String, event: &Event<'_>) -> fmt::Result {
@@ -113,9 +113,13 @@ fn is_plain(text: &str) -> bool {
         octets.below(b' ').or(octets.equal_to(b'"')).or(octets.equal_to(b'\\')).any()
     };
     let (chunks, rest) = text.as_bytes().as_chunks();
-    let mut last = [b' '; AT_ONCE];
-    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    !chunks.iter().fold(odd(last), |found, chunk| found | odd(*chunk))
+    let found = chunks.iter().fold(false, |found, chunk| found | odd(*chunk));
+    // Those at the end may be looked at again, so that they are eight.
+    let rest_is_odd = || match text.as_bytes().last_chunk() {
+        Some(last) => odd(*last),
+        None => rest.iter().any(|b| *b < b' ' || *b == b'"' || *b == b'\\'),
+    };
+    !found && (rest.is_empty() || !rest_is_odd())
 }
 
 #[cfg(test)]
