@@ -143,11 +143,12 @@ impl Authorized {
     pub(crate) fn renew(&mut self) -> Result<(), PlaceError> {
         let Outgoing { head, body, .. } = &mut *self.outgoing;
         let credential = self.target.upstream.credentials().at(self.choice.which).ok_or(PlaceError::NoSecret)?;
-        let began = Instant::now();
-        credential.place(head, body.held(), SystemTime::now())?;
+        // Nothing else takes time that is worth telling, or asks for it.
+        let began = credential.is_signature().then(Instant::now);
+        credential.place(head, body.held(), SystemTime::now)?;
         let (fresh, account) = (credential.fresh_forms(head), self.target.upstream.account());
         account.placed.add(1);
-        if !fresh.is_empty() {
+        if let Some(began) = began {
             account.signing.observe(began.elapsed());
         }
         self.fresh.extend(fresh);

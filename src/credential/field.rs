@@ -43,12 +43,16 @@ impl StaticField {
         std::slice::from_ref(&self.name)
     }
 
+    pub(super) fn is_signature(&self) -> bool {
+        false
+    }
+
     pub(super) fn signs_body(&self) -> Option<u64> {
         None
     }
 
     /// Puts it on a request, in place of any other; nothing is allocated for the value.
-    pub(super) fn place(&self, head: &mut request::Parts, _: &[u8], _: SystemTime) -> Result<(), PlaceError> {
+    pub(super) fn place(&self, head: &mut request::Parts, _: &[u8], _: fn() -> SystemTime) -> Result<(), PlaceError> {
         head.headers.insert(self.name.clone(), self.value.clone());
         Ok(())
     }

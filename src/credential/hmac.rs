@@ -79,12 +79,21 @@ impl Hmac {
         &OWNED
     }
 
+    pub(super) fn is_signature(&self) -> bool {
+        true
+    }
+
     pub(super) fn signs_body(&self) -> Option<u64> {
         self.names.iter().any(SignedName::is_body_digest).then_some(self.max_signed_body)
     }
 
-    pub(super) fn place(&self, head: &mut request::Parts, body: &[u8], now: SystemTime) -> Result<(), PlaceError> {
-        self.set_signed_fields(head, body, now)?;
+    pub(super) fn place(
+        &self,
+        head: &mut request::Parts,
+        body: &[u8],
+        now: fn() -> SystemTime,
+    ) -> Result<(), PlaceError> {
+        self.set_signed_fields(head, body, now())?;
         let mut value = Zeroizing::new(Vec::with_capacity(self.capacity()));
         value.extend_from_slice(&self.opening);
         let text = self.signing_text(head, &mut value)?;

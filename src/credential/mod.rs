@@ -86,13 +86,20 @@ macro_rules! schemes {
                 }
             }
 
+            /// Whether it is computed for each request, of what that says and when.
+            fn is_signature(&self) -> bool {
+                match self {
+                    $(Self::$Scheme(placed) => placed.is_signature(),)+
+                }
+            }
+
             /// Puts the credential on a request that is otherwise as it goes out: `head` has the target in origin-form
             /// and its `Host`; `body` is the whole body where [`signs_body`](Self::signs_body), else nothing.
             fn place(
                 &self,
                 head: &mut request::Parts,
                 body: &[u8],
-                now: SystemTime,
+                now: fn() -> SystemTime,
             ) -> Result<(), PlaceError> {
                 match self {
                     $(Self::$Scheme(placed) => placed.place(head, body, now),)+

@@ -48,7 +48,7 @@ pub(super) fn place(
     body: &[u8],
 ) -> request::Parts {
     let mut head = head(method, target, fields);
-    credential.place(&mut head, body, now()).unwrap();
+    credential.place(&mut head, body, now).unwrap();
     head
 }
 
