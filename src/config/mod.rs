@@ -285,7 +285,8 @@ impl Upstream {
     /// Whether a connection that was made for this upstream would have been made for `other` as well.
     pub(crate) fn connects_like(&self, other: &Self) -> bool {
         let of = |upstream: &Self| (upstream.origin.clone(), upstream.allow_private, upstream.timeouts, upstream.pool);
-        of(self) == of(other) && self.tls == other.tls
+        let speaks = |upstream: &Self| upstream.credentials.http_versions();
+        of(self) == of(other) && self.tls == other.tls && speaks(self) == speaks(other)
     }
 }
 

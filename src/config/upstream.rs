@@ -8,7 +8,7 @@ use super::names::{self, HostName};
 use super::preset::{self, Preset};
 use super::read::{At, Place, Table};
 use super::{Pool, Scrub, Timeouts, Upstream, advice, attempts, limits, probe, rules, tls};
-use crate::credential::{self, Credential, Credentials};
+use crate::credential::{self, Credential, Credentials, WantedHttp};
 use crate::policy::Mode;
 use crate::upstream::address::Class;
 use crate::upstream::{Host, Origin};
@@ -75,7 +75,11 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
     };
     let (main, secrets) = read_secret("auth");
     let (fallback, fallback_secrets) = read_secret("fallback");
-    let credentials = Credentials::new(main, fallback);
+    let http = read_http(table);
+    let credentials = Credentials::new(main, fallback, http.as_ref().map(|http| http.value).unwrap_or_default());
+    if let Some(http) = http.filter(|http| http.value == WantedHttp::Http2) {
+        refuse_http2_where_signed(table, &http.place, &credentials);
+    }
     let owned_fields = reader.take_owned().into();
     if credentials.forms().leaves_out() {
         table.warn("a secret of fewer than 6 bytes is not looked for in answers by itself");
@@ -155,6 +159,25 @@ fn read_origin(table: &mut Table<'_>, preset: Option<&'static Preset>) -> Option
     }
     let url = url.map(|url| url.value);
     if table.has("url") { url } else { Origin::parse(preset?.origin).ok() }
+}
+
+/// `http`: what is spoken, if its credentials let it be.
+fn read_http(table: &mut Table<'_>) -> Option<At<WantedHttp>> {
+    const CHOICES: [(&str, WantedHttp); 3] =
+        [("auto", WantedHttp::Auto), ("1.1", WantedHttp::Http1), ("2", WantedHttp::Http2)];
+    let names = || CHOICES.iter().map(|(name, _)| *name);
+    let expected = format!("one of {}", list(names()));
+    table.parsed("http", &expected, |text| {
+        let chosen = CHOICES.iter().find(|(name, _)| *name == text).map(|(_, wanted)| *wanted);
+        chosen.ok_or_else(|| Fault::new(format!("expected {expected}")).suggest(text, names()))
+    })
+}
+
+fn refuse_http2_where_signed(table: &Table<'_>, place: &Place, credentials: &Credentials) {
+    if credentials.each().any(Credential::signs_request_line) {
+        let fault = Fault::new("HTTP/2 has no request line, and one is signed here");
+        table.refuse(place, fault.hint("leave `http` out, which means 1.1 here; or sign `@request-target` instead"));
+    }
 }
 
 fn refuse_missing_auth(table: &Table<'_>, preset: Option<&'static Preset>) {

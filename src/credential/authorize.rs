@@ -12,7 +12,7 @@ use crate::headers::Outgoing;
 use crate::policy::Grant;
 use crate::route::{Spoken, Target};
 use crate::scrub::{Forms, Scrubber};
-use crate::upstream::{Choice, CollectError, Exchange, RequestBody, Upstream};
+use crate::upstream::{Choice, CollectError, Exchange, RequestBody, Upstream, WantsBody};
 
 /// A request with its credential on, which is all that can be sent. Only its credential can be renewed.
 ///
@@ -111,6 +111,8 @@ impl Authorized {
         };
         let mut request = Request::from_parts(head, body);
         if let Some(signal) = self.outgoing.wants_body.clone() {
+            // hyper tells it of an interim response, and HTTP/2's stream does.
+            request.extensions_mut().insert(WantsBody::new(&signal));
             hyper::ext::on_informational(&mut request, move |interim| {
                 if interim.status() == StatusCode::CONTINUE {
                     signal.notify_one();

@@ -1,6 +1,6 @@
 //! The credentials of one upstream: the main one, and one to fall back on while a key is being changed at the vendor.
 
-use super::Credential;
+use super::{Credential, HttpVersions, WantedHttp};
 use crate::scrub::Forms;
 
 /// Which of an upstream's credentials.
@@ -33,11 +33,18 @@ impl Which {
 pub(crate) struct Credentials {
     main: Option<Credential>,
     fallback: Option<Credential>,
+    http_versions: HttpVersions,
 }
 
 impl Credentials {
-    pub(crate) fn new(main: Option<Credential>, fallback: Option<Credential>) -> Self {
-        Self { main, fallback }
+    pub(crate) fn new(main: Option<Credential>, fallback: Option<Credential>, http: WantedHttp) -> Self {
+        let http_versions = HttpVersions::of(http, main.iter().chain(&fallback));
+        Self { main, fallback, http_versions }
+    }
+
+    /// The versions of HTTP in which a request with any of them is right.
+    pub(crate) fn http_versions(&self) -> HttpVersions {
+        self.http_versions
     }
 
     pub(crate) fn at(&self, which: Which) -> Option<&Credential> {
@@ -95,6 +102,7 @@ impl Credentials {
     /// A worker's own copy: it shares no reference count with this one.
     pub(crate) fn replica(&self) -> Self {
         let replica = |credential: &Option<Credential>| credential.as_ref().map(Credential::replica);
-        Self { main: replica(&self.main), fallback: replica(&self.fallback) }
+        let (main, fallback) = (replica(&self.main), replica(&self.fallback));
+        Self { main, fallback, http_versions: self.http_versions }
     }
 }

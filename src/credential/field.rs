@@ -47,6 +47,11 @@ impl StaticField {
         false
     }
 
+    /// It is the same in every version of HTTP.
+    pub(super) fn signs_request_line(&self) -> bool {
+        false
+    }
+
     pub(super) fn signs_body(&self) -> Option<u64> {
         None
     }

@@ -87,6 +87,10 @@ impl Hmac {
         self.names.iter().any(SignedName::is_body_digest).then_some(self.max_signed_body)
     }
 
+    pub(super) fn signs_request_line(&self) -> bool {
+        self.names.iter().any(|name| name.what == What::RequestLine)
+    }
+
     pub(super) fn place(
         &self,
         head: &mut request::Parts,

@@ -8,10 +8,12 @@ mod credentials;
 mod field;
 mod hmac;
 pub(crate) mod offer;
+mod versions;
 
 pub use self::authorize::Authorized;
 pub(crate) use self::authorize::{AuthorizeError, authorize};
 pub(crate) use self::credentials::{Credentials, Which};
+pub(crate) use self::versions::{HttpVersions, WantedHttp};
 use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, header, request};
@@ -90,6 +92,13 @@ macro_rules! schemes {
             fn is_signature(&self) -> bool {
                 match self {
                     $(Self::$Scheme(placed) => placed.is_signature(),)+
+                }
+            }
+
+            /// Whether the text that is signed says which version of HTTP the request is in.
+            pub(crate) fn signs_request_line(&self) -> bool {
+                match self {
+                    $(Self::$Scheme(placed) => placed.signs_request_line(),)+
                 }
             }
 

@@ -9,11 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::Upstream;
 use super::body::{Exchange, Upload};
-use super::http1::Connection;
+use super::connection::{Connection, Fault, Received};
 use crate::headers;
 use crate::limits::Permit;
 use crate::scrub::{BodyScrubber, Scrubber};
@@ -25,16 +24,17 @@ const MAX_DISCARDED: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BrokenAnswer {
     #[error("the upstream's body broke off")]
-    BrokenOff(#[source] hyper::Error),
+    BrokenOff(#[source] Fault),
     #[error("the upstream stopped in the middle of its body")]
     Stalled,
     #[error("the request took longer than `timeouts.request`")]
     Overdue,
 }
 
-/// A body that passes through. When it has ended, its connection goes back to the pool; dropped before, it is closed.
+/// A body that passes through. When it has ended, its connection goes back to the pool; dropped before, it is closed, or
+/// of HTTP/2 its stream alone.
 pub(crate) struct StreamedBody {
-    incoming: Incoming,
+    incoming: Received,
     lease: Option<Lease>,
     idle_limit: Duration,
     scrubber: Rc<Scrubber>,
@@ -56,33 +56,42 @@ struct Scrubbing {
 /// A connection that is out of its pool.
 pub(super) struct Lease {
     upstream: Rc<Upstream>,
-    connection: Box<Connection>,
+    connection: Connection,
     /// Whether the answer came before the whole request had left.
     early: bool,
 }
 
 impl Lease {
     /// To be made when the answer's header has come.
-    pub(super) fn new(upstream: Rc<Upstream>, mut connection: Box<Connection>, exchange: &Exchange) -> Self {
-        let early = exchange.upload() != Upload::Finished || !connection.is_flushed();
-        if early {
-            // The caller may take no more of the answer until all of its request has gone.
-            connection.work_apart();
-        }
+    pub(super) fn new(upstream: Rc<Upstream>, mut connection: Connection, exchange: &Exchange) -> Self {
+        let early = match &mut connection {
+            Connection::Http1(connection) => {
+                let early = exchange.upload() != Upload::Finished || !connection.is_flushed();
+                if early {
+                    // The caller may take no more of the answer until all of its request has gone.
+                    connection.work_apart();
+                }
+                early
+            }
+            // What is left of a stream is no other's beginning.
+            Connection::Http2(_) => false,
+        };
         Self { upstream, connection, early }
     }
 
     /// The exchange has ended as it should. One whose answer came before the request was sent leaves doubt about
     /// where the next request would begin: its connection is closed.
     fn give_back(self) {
-        if !self.early {
-            self.upstream.connections.pool.put(self.connection);
+        match self.connection {
+            Connection::Http1(connection) if !self.early => self.upstream.connections.pool.put(connection),
+            // Of HTTP/2, the place on it was all that was taken.
+            Connection::Http1(_) | Connection::Http2(_) => {}
         }
     }
 }
 
 impl StreamedBody {
-    pub(super) fn new(incoming: Incoming, lease: Lease, scrubber: Rc<Scrubber>) -> Self {
+    pub(super) fn new(incoming: Received, lease: Lease, scrubber: Rc<Scrubber>) -> Self {
         let idle_limit = lease.upstream.timeouts().idle;
         let mut body = Self {
             incoming,

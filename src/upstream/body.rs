@@ -57,6 +57,16 @@ pub(crate) struct Streamed {
 /// Closed until the upstream has said that it wants the body.
 type Gate = Pin<Box<dyn Future<Output = ()>>>;
 
+/// With a request that a caller may hold back the body of: what is told when the upstream wants it.
+#[derive(Clone)]
+pub(crate) struct WantsBody(pub(super) Arc<Notify>);
+
+impl WantsBody {
+    pub(crate) fn new(signal: &Arc<Notify>) -> Self {
+        Self(Arc::clone(signal))
+    }
+}
+
 /// The caller's body broke off, or broke the rules.
 #[derive(Debug, thiserror::Error)]
 #[error("the caller's body ended before its time")]

@@ -33,6 +33,11 @@ impl Counted {
             self.account.reused.add(1);
         }
     }
+
+    /// A further request goes on it beside others.
+    pub(super) fn share(&self) {
+        self.account.reused.add(1);
+    }
 }
 
 impl Drop for Counted {

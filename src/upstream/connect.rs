@@ -12,14 +12,15 @@ use tokio_rustls::TlsConnector;
 use tokio_util::either::Either;
 
 use super::address::{Allowance, Class};
-use super::origin::{Host, Origin};
+use super::origin::{Host, Origin, Target};
 use super::own::OwnListeners;
 use super::phases::Phases;
 use super::resolve::{LookupError, Resolver};
 use super::socket::Wire;
-use super::tls;
 pub(crate) use super::tls::TlsSetupError;
+use super::tls::{self, Version};
 use crate::config::{self, Timeouts};
+use crate::credential::HttpVersions;
 use crate::server::descriptors;
 use crate::telemetry::metrics::{self, UpstreamAccount};
 use crate::wire::Tcp;
@@ -78,6 +79,9 @@ pub(super) struct Dialer {
     tls: Option<tls::Client>,
     network: Network,
     timeouts: Timeouts,
+    versions: HttpVersions,
+    /// As requests in HTTP/2 say it.
+    target: Target,
     account: Arc<UpstreamAccount>,
 }
 
@@ -85,7 +89,42 @@ impl Dialer {
     pub(super) fn new(config: &config::Upstream, tls: Option<tls::Client>, network: Network) -> Self {
         let (origin, timeouts) = (config.origin.clone(), config.timeouts);
         let allowance = Allowance::new(origin.host(), config.allow_private);
-        Self { origin, allowance, tls, network, timeouts, account: metrics::upstream(&config.name) }
+        let (versions, target) = (config.credentials.http_versions(), origin.target());
+        let account = metrics::upstream(&config.name);
+        Self { origin, allowance, tls, network, timeouts, versions, target, account }
+    }
+
+    /// Where requests say that they go.
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(super) fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
+    }
+
+    /// What will be spoken, where it is known before a handshake: in the clear there is none that could agree on it.
+    pub(super) fn certain_version(&self) -> Option<Version> {
+        match (self.versions.certain(), &self.tls) {
+            (Some(version), _) => Some(version),
+            (None, None) => Some(Version::Http1),
+            (None, Some(_)) => None,
+        }
+    }
+
+    /// What is spoken on a connection of which the handshake is done.
+    pub(super) fn agreed(&self, wire: &Wire) -> Result<Version, ConnectError> {
+        let agreed = match wire {
+            // Known before, by both sides (RFC 9113 3.3).
+            Either::Left(_) => self.certain_version(),
+            Either::Right(stream) => Version::of(stream.get_ref().1),
+        };
+        let agreed = agreed.unwrap_or(Version::Http1);
+        // Of what is not offered, the handshake has refused the choice.
+        if agreed == Version::Http1 && self.versions.certain() == Some(Version::Http2) {
+            return Err(ConnectError::TlsProtocol(io::Error::other("the upstream does not speak HTTP/2")));
+        }
+        Ok(agreed)
     }
 
     /// Where its connections are counted.

@@ -22,7 +22,6 @@ use tokio::time::{Sleep, sleep_until};
 use super::body::{Exchange, RequestBody, Upload};
 use super::census::Counted;
 use super::connect::{ConnectError, Dialer};
-use super::phases::Phases;
 use super::socket::{UpstreamIo, UpstreamSocket, Wire};
 use crate::config::Timeouts;
 use crate::server;
@@ -69,12 +68,6 @@ pub(super) enum Failed {
 }
 
 impl Connection {
-    /// Dials. Dropping the future closes whatever had been begun.
-    pub(super) async fn open(dialer: &Dialer, phases: &Phases) -> Result<Box<Self>, ConnectError> {
-        let dialled = dialer.dial(phases).await.inspect_err(|_| dialer.account().not_opened.add(1));
-        Self::over(dialled?, dialer).await
-    }
-
     /// Speaks HTTP over what was dialled.
     pub(super) async fn over(wire: Wire, dialer: &Dialer) -> Result<Box<Self>, ConnectError> {
         let (socket, counted) = (UpstreamSocket::new(wire), Counted::new(dialer.account()));
@@ -203,7 +196,7 @@ fn nobody() -> Context<'static> {
 }
 
 /// Waits until the exchange has waited too long for one of its sides, and says for which.
-async fn overdue(mut alarm: Pin<&mut Sleep>, exchange: &Exchange, timeouts: &Timeouts) -> Upload {
+pub(super) async fn overdue(mut alarm: Pin<&mut Sleep>, exchange: &Exchange, timeouts: &Timeouts) -> Upload {
     // The body may go from one phase to the next meanwhile: no phase is slept through for longer than its own limit.
     let nap = timeouts.response.min(timeouts.idle).min(timeouts.body);
     let mut now = exchange.moved();

@@ -8,8 +8,12 @@ mod breaker;
 mod budget;
 mod census;
 mod connect;
+mod connection;
+mod connections;
 mod endpoint;
 mod http1;
+mod http2;
+mod lines;
 mod origin;
 mod own;
 mod phases;
@@ -34,10 +38,10 @@ use http::{HeaderName, StatusCode, request};
 
 pub(crate) use self::answer::{BrokenAnswer, StreamedBody};
 pub(crate) use self::attempts::{check, send};
-pub(crate) use self::body::{CollectError, Exchange, RequestBody};
+pub(crate) use self::body::{CollectError, Exchange, RequestBody, WantsBody};
 pub(crate) use self::breaker::{LeftAlone, State as BreakerState};
 pub(crate) use self::connect::{ConnectError, Network, TlsSetupError};
-use self::endpoint::Connections;
+use self::connections::Connections;
 pub(crate) use self::endpoint::{Endpoint, Prepared};
 pub(crate) use self::origin::{Host, Origin};
 pub(crate) use self::own::OwnListeners;
@@ -46,6 +50,7 @@ pub(crate) use self::preference::Choice;
 use self::resolve::SystemFiles;
 pub(crate) use self::send::{Answer, SendError};
 pub(crate) use self::shared::Shared;
+pub(crate) use self::tls::Version;
 use crate::alias;
 use crate::config::{self, Config};
 use crate::credential::{Credential, Credentials, Which};
@@ -239,6 +244,6 @@ impl Upstream {
 
     /// Closes the pooled connections that have been idle for too long.
     pub(crate) fn sweep_pool(&self) {
-        self.connections.pool.sweep();
+        self.connections.sweep();
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::HeaderValue;
-use http::uri::{Authority, Scheme, Uri};
+use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
 use rustls::pki_types::ServerName;
 
 /// `scheme://host[:port]`, and nothing more.
@@ -24,6 +24,25 @@ pub(crate) enum Host {
     /// In lower case, without a final dot.
     Name(Box<str>),
     Address(IpAddr),
+}
+
+/// The origin, as each request in HTTP/2 says it: `:scheme` and `:authority`.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    scheme: Scheme,
+    /// `None`: cannot happen, as what is legal in `Host` is legal here.
+    authority: Option<Authority>,
+}
+
+impl Target {
+    /// The whole URL of a request.
+    pub(super) fn uri(&self, path: Option<&PathAndQuery>) -> Option<Uri> {
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone()?);
+        parts.path_and_query = Some(path?.clone());
+        Uri::from_parts(parts).ok()
+    }
 }
 
 /// Why a URL is not an origin. The texts are for a config error, and hold nothing of the URL itself.
@@ -86,6 +105,11 @@ impl Origin {
 
     pub(crate) fn host_header(&self) -> &HeaderValue {
         &self.host_header
+    }
+
+    pub(super) fn target(&self) -> Target {
+        let scheme = if self.tls { Scheme::HTTPS } else { Scheme::HTTP };
+        Target { scheme, authority: Authority::try_from(self.host_header.as_bytes()).ok() }
     }
 
     /// The name that TLS asks for and checks. `None`: the host is no name that a certificate could hold.

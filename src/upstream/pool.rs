@@ -1,4 +1,4 @@
-//! The idle connections of one upstream, on one worker.
+//! The idle HTTP/1.1 connections of one upstream, on one worker.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

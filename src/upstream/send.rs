@@ -2,14 +2,13 @@
 
 use std::rc::Rc;
 
-use http::{Request, Response, StatusCode, response};
-use hyper::body::Incoming;
+use http::{Response, StatusCode, response};
 
 use super::answer::Lease;
-use super::body::{Exchange, RequestBody, Upload};
+use super::body::{Exchange, Upload};
 use super::breaker::LeftAlone;
 use super::connect::ConnectError;
-use super::http1::{Connection, Failed};
+use super::connection::{Connection, Failed, Fault, Received};
 use super::{StreamedBody, Upstream};
 use crate::credential::{Authorized, PlaceError};
 use crate::route::Spoken;
@@ -34,7 +33,7 @@ pub(crate) enum SendError {
     #[error(transparent)]
     LeftAlone(#[from] LeftAlone),
     #[error("the caller's body broke off")]
-    CallerBody(#[source] hyper::Error),
+    CallerBody(#[source] Fault),
     #[error("the caller stopped sending its body")]
     CallerTimeout,
     #[error("no response in time")]
@@ -42,120 +41,104 @@ pub(crate) enum SendError {
     #[error("the upstream stopped taking the body")]
     UploadTimeout,
     #[error("the upstream closed the connection before its response")]
-    Incomplete(#[source] hyper::Error),
+    Incomplete(#[source] Fault),
     #[error("the upstream's connection failed")]
-    Terminated(#[source] hyper::Error),
+    Terminated(#[source] Fault),
     #[error("the upstream's response is malformed")]
-    Malformed(#[source] hyper::Error),
+    Malformed(#[source] Fault),
     #[error("the upstream switched protocols though nobody asked")]
     UnaskedUpgrade,
 }
 
 /// Sends the request, on a pooled connection or a new one, and waits for the response's header.
 ///
-/// A request that met a closed connection is sent once more, on a new one, if none of it can have been acted on: it
-/// was not written at all, or doing it twice is doing it once and its body can be repeated.
+/// A request that met a closed connection is sent once more, on another, if none of it can have been acted on: it was not
+/// written at all, or the upstream says that it has not looked at it, or it had gone on a pooled connection, doing it
+/// twice is doing it once, and its body can be repeated.
 ///
-/// Dropping the future cancels the request: its connection is closed.
+/// Dropping the future cancels the request: its connection is closed, or of HTTP/2 its stream.
 pub(super) async fn send_once(authorized: &mut Authorized) -> Result<Box<Answer>, SendError> {
     let survives_loss = authorized.can_be_repeated();
-    match authorized.upstream().connections.pool.take(!survives_loss) {
-        Some(connection) => match send_on_pooled(connection, authorized, survives_loss).await {
-            Err(Unsent::Again) => {
-                authorized.exchange().phases().retry();
-                authorized.renew()?;
-                Box::pin(send_on_new(authorized)).await
-            }
-            Ok(answer) => Ok(answer),
-            Err(Unsent::Never(error)) => Err(error),
-        },
+    let connections = &authorized.upstream().connections;
+    let first = match connections.take(!survives_loss) {
+        Some(connection) => {
+            authorized.exchange().phases().reuse();
+            send_on(connection, authorized, survives_loss).await
+        }
         None => Box::pin(send_on_new(authorized)).await,
+    };
+    match first {
+        Err(Unsent::Again(_)) => {
+            authorized.exchange().phases().retry();
+            authorized.renew()?;
+            Box::pin(send_on_new(authorized)).await.map_err(Unsent::into_error)
+        }
+        Ok(answer) => Ok(answer),
+        Err(Unsent::Never(error)) => Err(error),
     }
 }
 
-/// What becomes of a request that a pooled connection did not serve.
+/// What becomes of a request that a connection did not serve.
 enum Unsent {
     /// It may be sent once more.
-    Again,
+    Again(SendError),
     /// It may not.
     Never(SendError),
 }
 
-async fn send_on_pooled(
-    mut connection: Box<Connection>,
-    authorized: &mut Authorized,
-    survives_loss: bool,
-) -> Result<Box<Answer>, Unsent> {
-    authorized.exchange().phases().reuse();
-    let keep = survives_loss || authorized.upstream().replays();
-    match exchange_once(&mut connection, authorized, keep).await {
-        Ok(response) => answer(response, authorized, connection).map_err(Unsent::Never),
-        Err(lost) => match *lost {
-            Lost { unwritten: Some(request), .. } => {
-                authorized.put_back(request);
-                Err(Unsent::Again)
-            }
-            Lost { raced: true, .. } if survives_loss && authorized.can_be_replayed() => Err(Unsent::Again),
-            Lost { error, .. } => Err(Unsent::Never(error)),
-        },
+impl Unsent {
+    fn into_error(self) -> SendError {
+        match self {
+            Self::Again(error) | Self::Never(error) => error,
+        }
     }
 }
 
 /// Boxed by its callers: a handshake's state is large, and would be moved about with every request that needs none.
-async fn send_on_new(authorized: &mut Authorized) -> Result<Box<Answer>, SendError> {
-    let mut connection =
-        Connection::open(&authorized.upstream().connections.dialer, authorized.exchange().phases()).await?;
+async fn send_on_new(authorized: &mut Authorized) -> Result<Box<Answer>, Unsent> {
+    let connections = &authorized.upstream().connections;
+    let opened = connections.open(authorized.exchange().phases()).await;
+    let connection = opened.map_err(|error| Unsent::Never(error.into()))?;
     tracing::debug!(target: "upstream", upstream = authorized.upstream().name(), "connected");
-    let keep = authorized.upstream().replays();
-    match exchange_once(&mut connection, authorized, keep).await {
-        Ok(response) => answer(response, authorized, connection),
-        Err(lost) => Err(lost.error),
-    }
+    send_on(connection, authorized, false).await
 }
 
-/// An exchange that failed.
-struct Lost {
-    error: SendError,
-    /// The request, if nothing of it was written.
-    unwritten: Option<Request<RequestBody>>,
-    /// Whether the connection was closed under the request, before a whole answer's header.
-    raced: bool,
-}
-
-async fn exchange_once(
-    connection: &mut Connection,
+/// `survives_loss`: it may be sent again if the connection was closed under it.
+async fn send_on(
+    mut connection: Connection,
     authorized: &mut Authorized,
-    keep: bool,
-) -> Result<Response<Incoming>, Box<Lost>> {
+    survives_loss: bool,
+) -> Result<Box<Answer>, Unsent> {
+    let keep = survives_loss || connection.may_refuse() || authorized.upstream().replays();
     let request = authorized.take(keep);
     let exchange = authorized.exchange();
     let outcome = connection.exchange(request, exchange, authorized.upstream().timeouts()).await;
     exchange.stop_waiting();
-    outcome.map_err(|failed| {
-        Box::new(match failed {
-            Failed::Overdue(waiting) => Lost {
-                error: match waiting {
-                    Upload::Finished | Upload::Broken => SendError::ResponseTimeout,
-                    Upload::Upstream => SendError::UploadTimeout,
-                    Upload::Caller => SendError::CallerTimeout,
-                },
-                unwritten: None,
-                raced: false,
-            },
-            Failed::Http(mut refused) => {
-                let unwritten = refused.take_message();
-                let error = classify(refused.into_error(), exchange);
-                let raced = matches!(error, SendError::Incomplete(_) | SendError::Terminated(_));
-                Lost { error, unwritten, raced }
+    match outcome {
+        Ok(response) => answer(response, authorized, connection).map_err(Unsent::Never),
+        Err(Failed::Overdue(waiting)) => Err(Unsent::Never(match waiting {
+            Upload::Finished | Upload::Broken => SendError::ResponseTimeout,
+            Upload::Upstream => SendError::UploadTimeout,
+            Upload::Caller => SendError::CallerTimeout,
+        })),
+        Err(Failed::Lost(lost)) => {
+            let is_unprocessed = lost.fault.is_unprocessed();
+            let error = classify(lost.fault, exchange);
+            let raced = matches!(error, SendError::Incomplete(_) | SendError::Terminated(_));
+            if let Some(request) = lost.unwritten {
+                authorized.put_back(request);
+                return Err(Unsent::Again(error));
             }
-        })
-    })
+            let may = is_unprocessed || (raced && survives_loss);
+            Err(if may && authorized.can_be_replayed() { Unsent::Again(error) } else { Unsent::Never(error) })
+        }
+    }
 }
 
 fn answer(
-    response: Response<Incoming>,
+    response: Response<Received>,
     authorized: &Authorized,
-    connection: Box<Connection>,
+    connection: Connection,
 ) -> Result<Box<Answer>, SendError> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(SendError::UnaskedUpgrade);
@@ -169,15 +152,17 @@ fn answer(
     Ok(Box::new(Answer { head, body, upstream, spoken: authorized.spoken().clone() }))
 }
 
-fn classify(error: hyper::Error, exchange: &Exchange) -> SendError {
+fn classify(fault: Fault, exchange: &Exchange) -> SendError {
     if exchange.upload() == Upload::Broken {
-        SendError::CallerBody(error)
-    } else if error.is_parse() || cause::<Malformed>(&error).is_some() {
-        SendError::Malformed(error)
-    } else if error.is_incomplete_message() || error.is_canceled() {
-        SendError::Incomplete(error)
-    } else {
-        SendError::Terminated(error)
+        return SendError::CallerBody(fault);
+    }
+    match &fault {
+        Fault::Caller(_) => SendError::CallerBody(fault),
+        Fault::Http1(error) if error.is_parse() || cause::<Malformed>(error).is_some() => SendError::Malformed(fault),
+        Fault::Http1(error) if error.is_incomplete_message() || error.is_canceled() => SendError::Incomplete(fault),
+        Fault::Http1(_) => SendError::Terminated(fault),
+        Fault::Http2(error) if error.is_malformed() => SendError::Malformed(fault),
+        Fault::Http2(_) => SendError::Incomplete(fault),
     }
 }
 

@@ -7,7 +7,6 @@ use rustls::ClientConnection;
 use tokio::net::TcpStream;
 use tokio_util::either::Either;
 
-use super::http1::Connection;
 use super::socket::Wire;
 use super::{ConnectError, Upstream};
 
@@ -37,11 +36,7 @@ impl Upstream {
 
     /// Keeps the connection for the next request, whatever the pool's limits. Dropping the future closes it.
     pub(crate) async fn keep(&self, fresh: Fresh) -> Result<(), ConnectError> {
-        let mut connection = Connection::over(fresh.0, &self.connections.dialer).await?;
-        if connection.is_ready() {
-            self.connections.pool.lay_in(connection);
-        }
-        Ok(())
+        self.connections.keep(fresh.0).await
     }
 }
 

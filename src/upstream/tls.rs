@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use crate::config;
 
@@ -24,6 +24,13 @@ pub(crate) enum TlsSetupError {
 pub(crate) struct Client {
     pub(super) config: Arc<ClientConfig>,
     pub(super) server_name: ServerName<'static>,
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    Http1,
+    Http2,
 }
 
 /// The roots that every upstream trusts.
@@ -57,6 +64,17 @@ impl SystemRoots {
     }
 }
 
+impl Version {
+    /// What a handshake has agreed on. `None`: the upstream says nothing of it.
+    pub(crate) fn of(connection: &ClientConnection) -> Option<Self> {
+        match connection.alpn_protocol()? {
+            b"h2" => Some(Self::Http2),
+            // There is no other that is offered.
+            _ => Some(Self::Http1),
+        }
+    }
+}
+
 impl Client {
     /// What `upstream` needs.
     pub(crate) fn new(upstream: &config::Upstream, roots: &SystemRoots) -> Result<Self, TlsSetupError> {
@@ -77,7 +95,7 @@ impl Client {
             }
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = upstream.credentials.http_versions().alpn();
         Ok(Self { config: Arc::new(config), server_name })
     }
 }

@@ -5,7 +5,7 @@ use super::fields::Block;
 use super::{Framing, Malformed, USUAL_FIELDS};
 
 /// So many interim responses are waited through for one request.
-const MAX_INTERIM: usize = 16;
+pub(crate) const MAX_INTERIM: usize = 16;
 
 /// Where in an upstream's answer the next byte stands.
 pub(crate) struct ResponseFraming {

@@ -26,6 +26,7 @@ mod explain;
 mod fallback;
 mod faults;
 mod hmac;
+mod http2_upstream;
 mod interim;
 mod kubernetes;
 mod lifecycle;

@@ -11,6 +11,7 @@ use x509_cert::name::Name;
 use super::plain::plain;
 use super::report::{Level, Report, Step, Tls};
 use crate::scrub::Scrubber;
+use crate::upstream::Version;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most are renewed before this.
@@ -33,8 +34,17 @@ pub(super) fn read(connection: &rustls::ClientConnection, scrubber: &Scrubber) -
         // There is no other that is spoken.
         _ => "unknown",
     };
+    let http = match Version::of(connection) {
+        Some(Version::Http2) => "2",
+        // Whoever does not say means what there was before there was a choice.
+        Some(Version::Http1) | None => "1.1",
+    };
     let chain = connection.peer_certificates().unwrap_or_default();
-    Tls { version, chain: chain.iter().filter_map(|certificate| Certificate::read(certificate, scrubber)).collect() }
+    Tls {
+        version,
+        http,
+        chain: chain.iter().filter_map(|certificate| Certificate::read(certificate, scrubber)).collect(),
+    }
 }
 
 /// Warns of a certificate that ends soon, and that others of its lifetime would have been renewed by now.

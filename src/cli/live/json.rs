@@ -89,7 +89,7 @@ fn tls(report: &Report<'_>) -> Option<Value> {
     });
     let days_left = fact.chain.iter().map(|certificate| certificate.days_left(now)).min();
     let chain = chain.collect::<Vec<_>>();
-    Some(json!({ "ms": ms(*took), "version": fact.version, "days_left": days_left, "chain": chain }))
+    Some(json!({ "ms": ms(*took), "version": fact.version, "http": fact.http, "days_left": days_left, "chain": chain }))
 }
 
 /// With a thousandth of it.

@@ -40,6 +40,8 @@ pub(super) struct Addresses {
 
 pub(super) struct Tls {
     pub(super) version: &'static str,
+    /// The version of HTTP that was agreed on.
+    pub(super) http: &'static str,
     /// As the vendor sent it, the leaf first; what cannot be read is left out.
     pub(super) chain: Vec<Certificate>,
 }

@@ -96,9 +96,9 @@ fn addresses(Addresses { found, permitted }: &Addresses) -> String {
     text
 }
 
-fn tls(Tls { version, chain }: &Tls) -> String {
+fn tls(Tls { version, http, chain }: &Tls) -> String {
     let now = SystemTime::now();
-    let mut text = format!("TLS {version}");
+    let mut text = format!("TLS {version}, HTTP/{http}");
     if let Some(leaf) = chain.first() {
         let left = days(leaf.days_left(now));
         text.push_str(&format!(", `{}` by `{}`, {left} left", leaf.subject, leaf.issuer));

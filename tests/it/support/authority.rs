@@ -114,6 +114,13 @@ impl Identity {
         Arc::new(builder.with_single_cert(vec![self.certificate.der().clone()], self.private_key()).unwrap())
     }
 
+    /// As [`serve`](Self::serve), and agrees on one of `protocols`.
+    pub(crate) fn serve_alpn(&self, protocols: &[&str]) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.serve(rustls::DEFAULT_VERSIONS, None));
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+
     /// A TLS server that staples `answer` to this certificate, as if its CA had said so (RFC 6066 8).
     pub(crate) fn serve_stapled(&self, answer: &[u8]) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -1,0 +1,139 @@
+//! A connection to an upstream, whichever version of HTTP was agreed on: what a request needs of it, and what differs
+//! between the versions decided in one place.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::body::{CallerBodyError, Exchange, RequestBody, Upload};
+use super::http2::StreamError;
+use super::{http1, http2};
+use crate::config::Timeouts;
+
+/// What one request goes on. Dropping it in the middle of an exchange closes an HTTP/1.1 connection; of HTTP/2 it resets
+/// the one stream.
+pub(super) enum Connection {
+    Http1(Box<http1::Connection>),
+    Http2(http2::Stream),
+}
+
+/// Why a connection gave no answer.
+pub(super) enum Failed {
+    /// It was waited too long for this.
+    Overdue(Upload),
+    Lost(Box<Lost>),
+}
+
+/// What is known of a request whose connection failed.
+pub(super) struct Lost {
+    pub(super) fault: Fault,
+    /// The request, if nothing of it can have been acted on and all of it is still here.
+    pub(super) unwritten: Option<Request<RequestBody>>,
+}
+
+/// How a connection failed under an exchange.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error(transparent)]
+    Http1(#[from] hyper::Error),
+    #[error(transparent)]
+    Http2(#[from] StreamError),
+    /// Not the connection's: the caller's body failed while it was sent.
+    #[error(transparent)]
+    Caller(#[from] CallerBodyError),
+}
+
+impl Fault {
+    /// Whether the upstream has said that it did not look at the request, so that it may be sent again whatever it is.
+    pub(super) fn is_unprocessed(&self) -> bool {
+        match self {
+            Self::Http2(error) => error.is_unprocessed(),
+            Self::Http1(_) | Self::Caller(_) => false,
+        }
+    }
+}
+
+impl Connection {
+    /// Whether the request may come back unprocessed after it was written, so that a copy is to be kept.
+    pub(super) fn may_refuse(&self) -> bool {
+        match self {
+            Self::Http1(_) => false,
+            Self::Http2(_) => true,
+        }
+    }
+
+    /// Sends one request, and waits for the response's header as long as `timeouts` allow.
+    ///
+    /// Dropping the future leaves the connection in the middle of an exchange: it must be dropped too.
+    pub(super) async fn exchange(
+        &mut self,
+        request: Request<RequestBody>,
+        exchange: &Exchange,
+        timeouts: &Timeouts,
+    ) -> Result<Response<Received>, Failed> {
+        match self {
+            Self::Http1(connection) => match connection.exchange(request, exchange, timeouts).await {
+                Ok(response) => Ok(response.map(Received::Http1)),
+                Err(http1::Failed::Overdue(waiting)) => Err(Failed::Overdue(waiting)),
+                Err(http1::Failed::Http(mut refused)) => {
+                    let unwritten = refused.take_message();
+                    Err(Failed::Lost(Box::new(Lost { fault: refused.into_error().into(), unwritten })))
+                }
+            },
+            // Boxed: its state is larger than that of HTTP/1.1, which would be moved about with it.
+            Self::Http2(stream) => Box::pin(stream.exchange(request, exchange, timeouts)).await,
+        }
+    }
+}
+
+impl Connection {
+    /// The next piece of the answer whose header has come on it.
+    pub(super) fn poll_answer(
+        &mut self,
+        received: &mut Received,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        match (self, received) {
+            (Self::Http1(connection), Received::Http1(incoming)) => {
+                connection.poll_answer(incoming, cx).map_err(Fault::Http1)
+            }
+            (Self::Http2(_), received) | (Self::Http1(_), received) => Pin::new(received).poll_frame(cx),
+        }
+    }
+}
+
+/// An answer's body as it comes from the upstream, framed by the version that was spoken.
+pub(crate) enum Received {
+    Http1(Incoming),
+    Http2(http2::AnswerStream),
+}
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Http1(incoming) => Pin::new(incoming).poll_frame(cx).map_err(Fault::Http1),
+            Self::Http2(stream) => stream.poll_frame(cx).map_err(Fault::Http2),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(incoming) => incoming.is_end_stream(),
+            Self::Http2(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(incoming) => incoming.size_hint(),
+            Self::Http2(stream) => stream.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! A worker's connections to one endpoint: those that are kept, and how another is come by.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::connect::{ConnectError, Dialer, Network};
+use super::connection::Connection;
+use super::endpoint::Endpoint;
+use super::http1;
+use super::http2::Line;
+use super::lines::{Lines, Turn};
+use super::phases::Phases;
+use super::pool::Pool;
+use super::socket::Wire;
+use super::tls::Version;
+use crate::config;
+
+pub(super) struct Connections {
+    endpoint: Arc<Endpoint>,
+    pub(super) dialer: Dialer,
+    pub(super) pool: Pool,
+    lines: Lines,
+}
+
+impl Connections {
+    pub(super) fn new(config: &config::Upstream, endpoint: &Arc<Endpoint>, network: &Network) -> Rc<Self> {
+        let dialer = Dialer::new(config, endpoint.tls(), network.clone());
+        Rc::new(Self {
+            endpoint: Arc::clone(endpoint),
+            lines: Lines::new(dialer.certain_version(), config.pool.idle),
+            dialer,
+            pool: Pool::new(config.pool),
+        })
+    }
+
+    pub(super) fn lead_to(&self, endpoint: &Arc<Endpoint>) -> bool {
+        Arc::ptr_eq(&self.endpoint, endpoint)
+    }
+
+    /// One that was used before, and can take a request. `must_be_quiet`: one whose loss would cost the request, so the
+    /// kernel is asked, too.
+    pub(super) fn take(&self, must_be_quiet: bool) -> Option<Connection> {
+        let shared = self.lines.take(must_be_quiet).map(Connection::Http2);
+        shared.or_else(|| self.pool.take(must_be_quiet).map(Connection::Http1))
+    }
+
+    /// A new one, or a place on another request's new one.
+    ///
+    /// Dropping the future closes whatever had been begun.
+    pub(super) async fn open(&self, phases: &Phases) -> Result<Connection, ConnectError> {
+        let (began, patience) = (Instant::now(), self.dialer.timeouts().response);
+        loop {
+            let (limit, then_dial) = match self.lines.turn() {
+                Turn::Dial(_dialling) => return self.dial(phases).await,
+                Turn::Wait { limit, then_dial } => (limit.unwrap_or(patience), then_dial),
+            };
+            let is_in_time = self.lines.wait(limit.saturating_sub(began.elapsed())).await;
+            if let Some(stream) = self.lines.take(true) {
+                phases.reuse();
+                return Ok(Connection::Http2(stream));
+            }
+            if !is_in_time && then_dial {
+                let _dialling = self.lines.dial();
+                return self.dial(phases).await;
+            }
+            if !is_in_time {
+                return Err(ConnectError::ConnectTimeout);
+            }
+        }
+    }
+
+    async fn dial(&self, phases: &Phases) -> Result<Connection, ConnectError> {
+        let wire = self.dialer.dial(phases).await.inspect_err(|_| self.dialer.account().not_opened.add(1))?;
+        self.speak(wire).await
+    }
+
+    /// Speaks what was agreed on over what was dialled.
+    async fn speak(&self, wire: Wire) -> Result<Connection, ConnectError> {
+        let version = self.dialer.agreed(&wire)?;
+        self.lines.agree(version);
+        match version {
+            Version::Http1 => http1::Connection::over(wire, &self.dialer).await.map(Connection::Http1),
+            Version::Http2 => {
+                let line = Line::over(wire, &self.dialer, self.lines.usual(), self.lines.room()).await?;
+                let stream = line.begin_first();
+                self.lines.add(line);
+                Ok(Connection::Http2(stream))
+            }
+        }
+    }
+
+    /// Keeps what was dialled for the next request, whatever the pool's limits. Dropping the future closes it.
+    pub(super) async fn keep(&self, wire: Wire) -> Result<(), ConnectError> {
+        match self.speak(wire).await? {
+            Connection::Http1(mut connection) => {
+                if connection.is_ready() {
+                    self.pool.lay_in(connection);
+                }
+            }
+            // It is where it belongs, and stays there without this request.
+            Connection::Http2(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Closes what has been idle for too long, or was closed by the upstream.
+    pub(super) fn sweep(&self) {
+        self.pool.sweep();
+        self.lines.sweep();
+    }
+}

@@ -1,0 +1,175 @@
+//! A connection to an upstream that speaks HTTP/2, and the streams on it: one for each request. hyper's own `h2` is
+//! driven directly, as hyper's client hides what a proxy must know: which requests a GOAWAY left untouched, the peer's
+//! limit of streams, interim responses, and how to stop an upload whose answer is over.
+
+mod answer;
+mod exchange;
+mod fault;
+mod pulse;
+mod socket;
+mod upload;
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::client::{Builder, SendRequest};
+use tokio::task::JoinHandle;
+
+pub(super) use self::answer::AnswerStream;
+pub(crate) use self::fault::StreamError;
+use self::pulse::{Pulse, Watch};
+use self::socket::{Io, is_quiet};
+use super::census::Counted;
+use super::connect::{ConnectError, Dialer};
+use super::lines::Room;
+use super::origin::Target;
+use super::socket::Wire;
+use crate::server;
+use crate::wire::MAX_HEADER_BYTES;
+
+/// So many requests go on one connection at once, if the upstream lets them.
+pub(super) const MAX_STREAMS: usize = 128;
+/// What an upstream may send of one body before its caller has read any of it: 10 MB/s at 50 ms between the two.
+const STREAM_WINDOW: u32 = 512 * 1024;
+/// As much as all streams together: callers that do not read can fill their own windows, and never the connection's,
+/// so that none of them holds up another's answer.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 128;
+/// What was reset is remembered for what the upstream had sent before it knew: more is not needed, and costs memory.
+const MAX_RESET: usize = 256;
+
+/// An open connection, shared by the requests on it. Closed when it has left its pool and the last of them has ended.
+pub(super) struct Line {
+    sender: RefCell<SendRequest<Bytes>>,
+    wire: Rc<RefCell<Wire>>,
+    pulse: Rc<Pulse>,
+    target: Target,
+    idle_since: Cell<Instant>,
+    counted: Counted,
+    room: Rc<Room>,
+    driver: Driver,
+}
+
+/// The task that drives a connection, which ends with it.
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A request's place on a connection. Dropping it resets what is under way, and leaves the connection to the others.
+pub(super) struct Stream {
+    line: Rc<Line>,
+    /// What of the request is still being sent when its answer has begun.
+    upload: Option<Driver>,
+}
+
+impl Line {
+    /// Speaks HTTP/2 over what was dialled; until the upstream has said how many streams it takes, it gets `usual`.
+    pub(super) async fn over(
+        wire: Wire,
+        dialer: &Dialer,
+        usual: usize,
+        room: &Rc<Room>,
+    ) -> Result<Rc<Self>, ConnectError> {
+        let pulse = Rc::new(Pulse::new());
+        let wire = Rc::new(RefCell::new(wire));
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
+            .initial_max_send_streams(usual)
+            .max_concurrent_reset_streams(MAX_RESET);
+        let (sender, mut connection) = builder
+            .handshake(Io::new(&wire, &pulse))
+            .await
+            .map_err(|error| ConnectError::Terminated(std::io::Error::other(StreamError::from(error))))?;
+        let mut watch = Watch::new(connection.ping_pong(), &pulse, dialer.timeouts());
+        let driver = Driver(server::spawn(async move {
+            // How it ends, the exchanges on it learn from their streams; an idle one that ends is only closed.
+            std::future::poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => watch.poll(cx),
+            })
+            .await;
+        }));
+        Ok(Rc::new(Self {
+            sender: RefCell::new(sender),
+            wire,
+            pulse,
+            target: dialer.target().clone(),
+            idle_since: Cell::new(Instant::now()),
+            counted: Counted::new(dialer.account()),
+            room: Rc::clone(room),
+            driver,
+        }))
+    }
+
+    /// A place for a request, whether or not there is room: whoever asks has looked.
+    pub(super) fn begin(self: &Rc<Self>) -> Stream {
+        match self.pulse.begin() {
+            0 => self.counted.work(),
+            _ => self.counted.share(),
+        }
+        Stream { line: Rc::clone(self), upload: None }
+    }
+
+    /// A place for the request for which it was made, or for that which `check --live` will send.
+    pub(super) fn begin_first(self: &Rc<Self>) -> Stream {
+        self.pulse.begin();
+        Stream { line: Rc::clone(self), upload: None }
+    }
+
+    /// Whether no further request can go on it: it was lost, the upstream goes away, or its numbers are used up.
+    pub(super) fn is_closed(&self) -> bool {
+        let ready = self.sender.borrow_mut().poll_ready(&mut Context::from_waker(Waker::noop()));
+        self.driver.0.is_finished() || !matches!(ready, Poll::Ready(Ok(())))
+    }
+
+    /// How many requests may be on it at once.
+    pub(super) fn limit(&self) -> usize {
+        self.sender.borrow().current_max_send_streams().min(MAX_STREAMS)
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.pulse.under_way() < self.limit()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.pulse.under_way() == 0
+    }
+
+    /// Whether it has been without a request for so long.
+    pub(super) fn is_idle_for(&self, limit: Duration) -> bool {
+        self.is_idle() && self.idle_since.get().elapsed() >= limit
+    }
+
+    /// Whether the kernel knows of nothing that speaks against it. Only of an idle one does that say anything: on others
+    /// there is always something on the way.
+    pub(super) fn is_quiet(&self) -> bool {
+        is_quiet(&self.wire.borrow())
+    }
+
+    /// It waits for its first request.
+    pub(super) fn rest(&self) {
+        self.idle_since.set(Instant::now());
+        self.counted.rest();
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let line = &self.line;
+        if line.pulse.end() == 0 {
+            line.rest();
+        }
+        line.room.tell_one();
+    }
+}

@@ -1,0 +1,165 @@
+//! The HTTP/2 connections of one upstream, on one worker, and whose turn it is to open another: requests that come
+//! together share one as soon as it is known that it can be shared.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::http2::{Line, MAX_STREAMS, Stream};
+use super::tls::Version;
+
+/// More connections than these are not opened, whatever the upstream's limit of streams: requests wait for one another.
+const MAX_LINES: usize = 64;
+/// How long a request waits for another's connection before it is known whether it could share it. What HTTP/1.1 loses by
+/// that, it loses once: from then on it is known.
+const UNKNOWN_WAIT: Duration = Duration::from_millis(250);
+/// Until the upstream has said how many streams it takes (RFC 9113 6.5.2 recommends no less).
+const USUAL_STREAMS: usize = 100;
+
+pub(super) struct Lines {
+    open: RefCell<Vec<Rc<Line>>>,
+    room: Rc<Room>,
+    /// What was last agreed on. `None`: nothing was, yet.
+    agreed: Cell<Option<Version>>,
+    dialling: Cell<usize>,
+    /// As many streams as the upstream took last time: a new connection is not given more until it says otherwise.
+    usual: Cell<usize>,
+    idle_limit: Duration,
+}
+
+/// Where requests wait that found no room.
+#[derive(Default)]
+pub(super) struct Room {
+    made: Notify,
+    waiting: Cell<usize>,
+}
+
+impl Room {
+    /// A place has become free.
+    pub(super) fn tell_one(&self) {
+        if self.waiting.get() > 0 {
+            self.made.notify_one();
+        }
+    }
+
+    /// It has become known how things are.
+    fn tell_all(&self) {
+        self.made.notify_waiters();
+    }
+}
+
+/// What a request does that found no room.
+pub(super) enum Turn<'a> {
+    /// It opens a connection.
+    Dial(Dialling<'a>),
+    /// It waits for others: at most so long, and where `then_dial`, it opens one after that.
+    Wait { limit: Option<Duration>, then_dial: bool },
+}
+
+/// A connection that is being opened. Dropping it tells those who wait for it.
+pub(super) struct Dialling<'a>(&'a Lines);
+
+impl Drop for Dialling<'_> {
+    fn drop(&mut self) {
+        self.0.dialling.set(self.0.dialling.get().saturating_sub(1));
+        self.0.room.tell_all();
+    }
+}
+
+/// A request's place among those who wait.
+struct Waiter<'a>(&'a Room);
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.set(self.0.waiting.get().saturating_sub(1));
+    }
+}
+
+impl Lines {
+    /// `known`: what will be agreed on, where there is no choice.
+    pub(super) fn new(known: Option<Version>, idle_limit: Duration) -> Self {
+        Self {
+            open: RefCell::default(),
+            room: Rc::default(),
+            agreed: Cell::new(known),
+            dialling: Cell::new(0),
+            usual: Cell::new(USUAL_STREAMS),
+            idle_limit,
+        }
+    }
+
+    /// A place on an open connection. The first that has room is filled first, so that a quiet hour lets the others go.
+    /// `must_be_quiet`: a request whose loss cannot be mended, so of an idle one the kernel is asked, too.
+    pub(super) fn take(&self, must_be_quiet: bool) -> Option<Stream> {
+        let mut open = self.open.borrow_mut();
+        if open.is_empty() {
+            return None;
+        }
+        open.retain(|line| !line.is_closed());
+        self.usual.set(open.last().map_or(self.usual.get(), |line| line.limit().max(1)));
+        let line = open.iter().find(|line| {
+            line.has_room()
+                && !line.is_idle_for(self.idle_limit)
+                && !(must_be_quiet && line.is_idle() && !line.is_quiet())
+        });
+        line.map(Line::begin)
+    }
+
+    /// What a request does that has found no room.
+    pub(super) fn turn(&self) -> Turn<'_> {
+        let dialling = self.dialling.get();
+        match self.agreed.get() {
+            Some(Version::Http2) if self.open.borrow().len() + dialling >= MAX_LINES => {
+                Turn::Wait { limit: None, then_dial: false }
+            }
+            // Those who wait will have room on what is being opened, each of which brings one of its own.
+            Some(Version::Http2) if self.room.waiting.get() + dialling < dialling * self.usual.get() => {
+                Turn::Wait { limit: None, then_dial: false }
+            }
+            None if dialling > 0 => Turn::Wait { limit: Some(UNKNOWN_WAIT), then_dial: true },
+            Some(Version::Http1 | Version::Http2) | None => Turn::Dial(self.dial()),
+        }
+    }
+
+    /// Opens a connection, whoever else does.
+    pub(super) fn dial(&self) -> Dialling<'_> {
+        self.dialling.set(self.dialling.get() + 1);
+        Dialling(self)
+    }
+
+    /// Waits for room, or for what would make some. `false`: not within `limit`.
+    ///
+    /// Dropping the future leaves the turn to another.
+    pub(super) async fn wait(&self, limit: Duration) -> bool {
+        self.room.waiting.set(self.room.waiting.get() + 1);
+        let _waiter = Waiter(&self.room);
+        timeout(limit, self.room.made.notified()).await.is_ok()
+    }
+
+    /// This was agreed on.
+    pub(super) fn agree(&self, version: Version) {
+        self.agreed.set(Some(version));
+    }
+
+    /// How many streams a new connection is given until the upstream has spoken.
+    pub(super) fn usual(&self) -> usize {
+        self.usual.get().min(MAX_STREAMS)
+    }
+
+    pub(super) fn room(&self) -> &Rc<Room> {
+        &self.room
+    }
+
+    /// Takes in a connection that is new.
+    pub(super) fn add(&self, line: Rc<Line>) {
+        self.open.borrow_mut().push(line);
+    }
+
+    /// Lets go of what has been idle for too long, or was closed. What is under way on it goes on.
+    pub(super) fn sweep(&self) {
+        self.open.borrow_mut().retain(|line| !line.is_closed() && !line.is_idle_for(self.idle_limit));
+    }
+}

@@ -1,0 +1,278 @@
+//! HTTP/2 to the upstream: agreed on by ALPN, or known before; one connection for many requests, and nothing lost that
+//! could be sent again.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+
+use h2::Reason;
+use tempfile::TempDir;
+
+use crate::support::{
+    Authority, Broken, Conversation, Frames, Http2Origin, Kind, LITERAL, OK, Origin, Sidekey, check_with, get,
+    get_with, post, until_true,
+};
+
+const MAX_CONCURRENT_STREAMS: u16 = 3;
+const INITIAL_WINDOW_SIZE: u16 = 4;
+
+/// An `[upstream.api]` over TLS at this port, and `more` of its keys.
+fn secure(port: u16, authority: &Authority, more: &str) -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let tls = authority.write(folder.path());
+    let auth = if more.contains("auth") { "" } else { "auth.bearer = { token = \"env:TOKEN\" }\n" };
+    let config = format!(
+        "[server]\nworkers = 1\n\n[listen.a]\naddress = \"127.0.0.1:0\"\n\n[upstream.api]\nurl = \"https://localhost:{port}\"\ntls = {{ {tls} }}\n{auth}{more}\n"
+    );
+    (folder, config)
+}
+
+/// sidekey with one worker before an origin in the clear that speaks HTTP/2, as is known before.
+fn before(origin: &Origin, more: &str) -> Sidekey {
+    let upstream = origin.upstream("api");
+    Sidekey::start(&format!(
+        "[server]\nworkers = 1\n\n[listen.a]\naddress = \"127.0.0.1:0\"\n\n{upstream}http = \"2\"\n{more}\n"
+    ))
+}
+
+/// An origin in the clear; `script` gets each connection, whose beginning is over, and its number.
+fn frames(settings: &'static [(u16, u32)], script: impl Fn(usize, Frames<'_>) + Send + Sync + 'static) -> Origin {
+    Origin::plain(move |conversation: &mut Conversation| {
+        let index = conversation.index;
+        if let Some(frames) = Frames::begin(conversation, settings) {
+            script(index, frames);
+        }
+    })
+}
+
+#[test]
+fn what_was_agreed_on_is_spoken() {
+    let authority = Authority::new();
+    let identity = authority.server("localhost");
+    let both = Http2Origin::start(identity.serve_alpn(&["h2", "http/1.1"]));
+    for http in ["", "http = \"auto\"", "http = \"2\""] {
+        let before = both.requests().len();
+        let (folder, config) = secure(both.port(), &authority, http);
+        Sidekey::start_in(folder, &config, "json").ask(get("/api/x")).assert_passed_on(200);
+        assert_eq!(both.requests().len(), before + 1, "{http}");
+    }
+    for (protocols, http, status) in [
+        (&["h2", "http/1.1"][..], "http = \"1.1\"", 200),
+        (&["http/1.1"], "", 200),
+        (&[], "", 200),
+        (&[], "http = \"2\"", 502),
+    ] {
+        let origin = Origin::tls(identity.serve_alpn(protocols), |conversation| conversation.answer_all(OK));
+        let (folder, config) = secure(origin.port(), &authority, http);
+        let answer = Sidekey::start_in(folder, &config, "json").ask(get("/api/x"));
+        match status {
+            502 => answer.assert_own(502, "tls_protocol_error"),
+            _ => answer.assert_passed_on(status),
+        }
+        assert_eq!(origin.requests().len(), usize::from(status == 200), "{protocols:?} {http}");
+    }
+}
+
+#[test]
+fn a_request_is_said_as_http2_says_it_and_its_answer_as_the_caller_understands() {
+    let authority = Authority::new();
+    let origin = Http2Origin::start(authority.server("localhost").serve_alpn(&["h2"]));
+    let (folder, config) = secure(origin.port(), &authority, "");
+    let sidekey = Sidekey::start_in(folder, &config, "json");
+    let mut caller = sidekey.connect();
+    caller.send(
+        "POST /api/echo?a=%2F HTTP/1.1\r\nHost: localhost\r\nCookie: a=1; b=2\r\nTE: trailers, gzip\r\nConnection: TE, X-Hop\r\n\
+         X-Hop: 1\r\nKeep-Alive: timeout=5\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
+         3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\nAuthorization: mine\r\n\r\n",
+    );
+    let answer = caller.response();
+    answer.assert_passed_on(200);
+    assert_eq!((answer.version.as_str(), answer.text().as_str()), ("HTTP/1.1", "abcde"));
+    assert_eq!(answer.trailers.get("x-sum"), Some("5"));
+    let [arrived] = &origin.requests()[..] else { panic!("one request") };
+    assert_eq!(arrived.method, "POST");
+    assert_eq!(arrived.url, format!("https://localhost:{}/echo?a=%2F", origin.port()));
+    assert_eq!(arrived.fields.get("cookie"), Some("a=1; b=2"));
+    assert_eq!(arrived.fields.get("te"), Some("trailers"));
+    assert_eq!(arrived.fields.get("authorization"), Some(format!("Bearer {}", sidekey.secret("env:TOKEN")).as_str()));
+    for gone in ["host", "connection", "x-hop", "keep-alive", "transfer-encoding"] {
+        assert!(!arrived.fields.has(gone), "{gone}");
+    }
+    assert_eq!((&arrived.body[..], arrived.trailers.get("x-sum")), (&b"abcde"[..], Some("5")));
+    assert!(!arrived.trailers.has("authorization"));
+}
+
+#[test]
+fn requests_that_come_together_share_one_connection_though_nothing_is_known_yet() {
+    let authority = Authority::new();
+    let origin = Http2Origin::start(authority.server("localhost").serve_alpn(&["h2", "http/1.1"]));
+    let (folder, config) = secure(origin.port(), &authority, "");
+    let sidekey = Sidekey::start_in(folder, &config, "json");
+    let mut callers: Vec<_> = (0..20).map(|_| sidekey.connect()).collect();
+    for _ in 0..3 {
+        callers.iter_mut().for_each(|caller| caller.send(get("/api/bytes/2000")));
+        callers.iter_mut().for_each(|caller| assert_eq!(caller.response().body.len(), 2000));
+    }
+    assert_eq!((origin.connections(), origin.requests().len()), (1, 60));
+    let reused = sidekey.access(|line| line["upstream_reused"] == true || line["reused"] == true);
+    assert_eq!(reused["status"], 200);
+}
+
+#[test]
+fn a_credential_that_signs_the_request_line_is_never_sent_in_http2() {
+    let hmac = "auth.hmac = { username = \"env:USER\", secret = \"env:SECRET\" }\n";
+    let authority = Authority::new();
+    let identity = authority.server("localhost");
+    let origin = Origin::tls(identity.serve_alpn(&["h2", "http/1.1"]), |conversation| conversation.answer_all(OK));
+    let (folder, config) = secure(origin.port(), &authority, hmac);
+    Sidekey::start_in(folder, &config, "json").ask(get("/api/x")).assert_passed_on(200);
+    assert!(origin.request().line.ends_with("HTTP/1.1"));
+
+    let target =
+        "auth.hmac = { username = \"env:USER\", secret = \"env:SECRET\", headers = [\"Date\", \"@request-target\"] }\n";
+    let origin = Http2Origin::start(identity.serve_alpn(&["h2", "http/1.1"]));
+    let (folder, config) = secure(origin.port(), &authority, target);
+    Sidekey::start_in(folder, &config, "json").ask(get("/api/x")).assert_passed_on(200);
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn at_the_peers_limit_of_streams_another_connection_is_opened() {
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let origin = frames(&[(MAX_CONCURRENT_STREAMS, 1)], move |_, mut frames| {
+        while let Some(stream) = frames.request() {
+            let _ = released.lock().unwrap().recv();
+            frames.answer(stream);
+        }
+    });
+    let sidekey = before(&origin, "");
+    // The first says what the limit is.
+    release.send(()).unwrap();
+    sidekey.ask(get("/api/first")).assert_passed_on(200);
+    let mut callers: Vec<_> = (0..4).map(|_| sidekey.connect()).collect();
+    callers.iter_mut().for_each(|caller| caller.send(get("/api/x")));
+    until_true("four connections", || origin.connections() == 4);
+    (0..4).for_each(|_| release.send(()).unwrap());
+    callers.iter_mut().for_each(|caller| caller.response().assert_passed_on(200));
+    assert_eq!(origin.connections(), 4);
+}
+
+#[test]
+fn what_a_goaway_left_untouched_is_sent_again_whatever_it_is_and_the_rest_goes_on() {
+    let origin = frames(&[], |index, mut frames| {
+        if index > 0 {
+            return frames.answer_all();
+        }
+        let (first, second) = (frames.request().unwrap(), frames.request().unwrap());
+        frames.go_away(first, LITERAL.as_bytes());
+        frames.head(first, 200, &[], false);
+        frames.data(first, b"the first", true);
+        let _ = second;
+        assert_eq!(frames.request(), None, "the connection takes no further request");
+    });
+    let sidekey = before(&origin, "");
+    let (mut first, mut second) = (sidekey.connect(), sidekey.connect());
+    first.send(get("/api/first"));
+    until_true("the first has left", || origin.connections() == 1 && origin.raw().len() > 100);
+    second.send(post("/api/second", ""));
+    assert_eq!(first.response().text(), "the first");
+    second.response().assert_passed_on(200);
+    sidekey.ask(post("/api/third", "body")).assert_passed_on(200);
+    assert_eq!(origin.connections(), 2);
+}
+
+#[test]
+fn a_refused_stream_is_sent_again_and_another_reset_is_not() {
+    for (reason, status, seen) in
+        [(Reason::REFUSED_STREAM, 200, 2), (Reason::INTERNAL_ERROR, 502, 1), (Reason::NO_ERROR, 502, 1)]
+    {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&count);
+        let origin = frames(&[], move |_, mut frames| {
+            while let Some(stream) = frames.request() {
+                match counting.fetch_add(1, Ordering::Relaxed) {
+                    0 => frames.reset(stream, reason),
+                    _ => frames.answer(stream),
+                }
+            }
+        });
+        let sidekey = before(&origin, "");
+        let answer = sidekey.ask(post("/api/x", ""));
+        match status {
+            200 => answer.assert_passed_on(200),
+            _ => answer.assert_own(502, "http_response_incomplete"),
+        }
+        assert_eq!(count.load(Ordering::Relaxed), seen, "{reason:?}");
+        assert_eq!(origin.connections(), 1, "a stream's reset is not the connection's");
+    }
+}
+
+#[test]
+fn who_refuses_every_time_is_asked_twice() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&count);
+    let origin = frames(&[], move |_, mut frames| {
+        while let Some(stream) = frames.request() {
+            counting.fetch_add(1, Ordering::Relaxed);
+            frames.reset(stream, Reason::REFUSED_STREAM);
+        }
+    });
+    before(&origin, "").ask(get("/api/x")).assert_own(502, "http_response_incomplete");
+    assert_eq!(count.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn an_answer_that_is_not_as_long_as_it_says_is_cut_for_the_caller() {
+    type Cut = fn(&mut Frames<'_>, u32);
+    let cuts: [(&str, Cut); 4] = [
+        ("a reset", |frames, stream| frames.reset(stream, Reason::NO_ERROR)),
+        ("too little", |frames, stream| frames.data(stream, b"", true)),
+        ("too much", |frames, stream| frames.data(stream, &[b'x'; 30], true)),
+        ("a lost connection", |frames, _| frames.conversation.close()),
+    ];
+    for (name, cut) in cuts {
+        let (go, going) = channel::<()>();
+        let going = Mutex::new(going);
+        let origin = frames(&[], move |_, mut frames| {
+            let Some(stream) = frames.request() else { return };
+            frames.head(stream, 200, &[("content-length", "20")], false);
+            frames.data(stream, b"begun", false);
+            let _ = going.lock().unwrap().recv();
+            cut(&mut frames, stream);
+            while frames.next().is_some() {}
+        });
+        let sidekey = before(&origin, "");
+        let mut caller = sidekey.connect();
+        caller.send(get("/api/x"));
+        caller.head().assert_passed_on(200);
+        assert_eq!(caller.exactly(5), b"begun");
+        go.send(()).unwrap();
+        assert_eq!(caller.rest(), (Vec::new(), Broken::Closed), "{name}");
+    }
+}
+
+#[test]
+fn an_answer_without_a_length_that_is_reset_is_cut_for_the_caller() {
+    for reason in [Reason::INTERNAL_ERROR, Reason::NO_ERROR, Reason::CANCEL] {
+        let (cut, cutting) = channel::<()>();
+        let cutting = Mutex::new(cutting);
+        let origin = frames(&[], move |_, mut frames| {
+            let Some(stream) = frames.request() else { return };
+            frames.head(stream, 200, &[], false);
+            frames.data(stream, b"begun", false);
+            let _ = cutting.lock().unwrap().recv();
+            frames.reset(stream, reason);
+            frames.answer_all();
+        });
+        let sidekey = before(&origin, "");
+        let mut caller = sidekey.connect();
+        caller.send(get("/api/x"));
+        caller.head().assert_passed_on(200);
+        assert_eq!(caller.exactly(10), b"5\r\nbegun\r\n");
+        cut.send(()).unwrap();
+        assert_eq!(caller.rest(), (Vec::new(), Broken::Closed), "{reason:?}");
+        sidekey.ask(get("/api/y")).assert_passed_on(200);
+        assert_eq!(origin.connections(), 1);
+    }
+}
