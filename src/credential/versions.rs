@@ -43,3 +43,49 @@ impl HttpVersions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::{Config, ConfigError, file};
+    use crate::secret::source::Source;
+    use crate::upstream::Version;
+
+    const TOKEN: &str = "bearer.token = 'env:KEY'";
+    const SIGNED: &str = "hmac = { username = 'env:KEY', secret = 'env:KEY' }";
+    const TARGET: &str = "hmac = { username = 'env:KEY', secret = 'env:KEY', headers = ['Date', '@request-target'] }";
+
+    fn parse(http: &str, auth: &str, fallback: &str) -> Result<Config, ConfigError> {
+        let text = format!("[upstream.a]\nurl = 'https://a.test'\n{http}\nauth.{auth}\nfallback.{fallback}\n");
+        file::parse_with(Path::new("sidekey.toml"), &text, Source::Given(&[("env:KEY", b"s3cret-one")]))
+    }
+
+    #[test]
+    fn where_any_credential_signs_the_request_line_nothing_but_http_1_1_is_spoken() {
+        for (http, auth, fallback, certain) in [
+            ("", TOKEN, TOKEN, None),
+            ("http = 'auto'", TOKEN, TARGET, None),
+            ("http = '1.1'", TOKEN, TOKEN, Some(Version::Http1)),
+            ("http = '2'", TARGET, TOKEN, Some(Version::Http2)),
+            ("", SIGNED, TOKEN, Some(Version::Http1)),
+            ("http = 'auto'", TOKEN, SIGNED, Some(Version::Http1)),
+        ] {
+            let config = parse(http, auth, fallback).unwrap_or_else(|error| panic!("{error}"));
+            let versions = config.upstreams[0].credentials.http_versions();
+            assert_eq!(versions.certain(), certain, "{http} {auth} {fallback}");
+            assert_eq!(versions.alpn().contains(&b"h2".to_vec()), certain != Some(Version::Http1));
+        }
+    }
+
+    #[test]
+    fn http2_beside_a_signed_request_line_is_refused_where_it_stands() {
+        for (auth, fallback) in [(SIGNED, TOKEN), (TOKEN, SIGNED)] {
+            let error = parse("http = '2'", auth, fallback).err().unwrap().to_string();
+            assert!(error.contains("sidekey.toml:3:8") && error.contains("`upstream.a.http`"), "{error}");
+            assert!(error.contains("@request-target"), "{error}");
+        }
+        let error = parse("http = '3'", TOKEN, TOKEN).err().unwrap().to_string();
+        assert!(error.contains("`auto`, `1.1`"), "{error}");
+    }
+}

@@ -51,21 +51,15 @@ impl Connections {
     pub(super) async fn open(&self, phases: &Phases) -> Result<Connection, ConnectError> {
         let (began, patience) = (Instant::now(), self.dialer.timeouts().response);
         loop {
-            let (limit, then_dial) = match self.lines.turn() {
-                Turn::Dial(_dialling) => return self.dial(phases).await,
-                Turn::Wait { limit, then_dial } => (limit.unwrap_or(patience), then_dial),
-            };
-            let is_in_time = self.lines.wait(limit.saturating_sub(began.elapsed())).await;
+            // What came in the meantime: room that another has made, or this very request when it was refused.
             if let Some(stream) = self.lines.take(true) {
                 phases.reuse();
                 return Ok(Connection::Http2(stream));
             }
-            if !is_in_time && then_dial {
-                let _dialling = self.lines.dial();
-                return self.dial(phases).await;
-            }
-            if !is_in_time {
-                return Err(ConnectError::ConnectTimeout);
+            match self.lines.turn(began.elapsed(), patience) {
+                Turn::Dial(_dialling) => return self.dial(phases).await,
+                Turn::Wait(limit) => self.lines.wait(limit).await,
+                Turn::GiveUp => return Err(ConnectError::ConnectTimeout),
             }
         }
     }

@@ -22,12 +22,12 @@ use tokio::task::JoinHandle;
 pub(super) use self::answer::AnswerStream;
 pub(crate) use self::fault::StreamError;
 use self::pulse::{Pulse, Watch};
-use self::socket::{Io, is_quiet};
+use self::socket::Io;
 use super::census::Counted;
 use super::connect::{ConnectError, Dialer};
 use super::lines::Room;
 use super::origin::Target;
-use super::socket::Wire;
+use super::socket::{Wire, is_quiet};
 use crate::server;
 use crate::wire::MAX_HEADER_BYTES;
 

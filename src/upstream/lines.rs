@@ -16,6 +16,8 @@ const MAX_LINES: usize = 64;
 /// How long a request waits for another's connection before it is known whether it could share it. What HTTP/1.1 loses by
 /// that, it loses once: from then on it is known.
 const UNKNOWN_WAIT: Duration = Duration::from_millis(250);
+/// The same where it is known that it can: for a connection that comes about at all, that is enough.
+const KNOWN_WAIT: Duration = Duration::from_secs(1);
 /// Until the upstream has said how many streams it takes (RFC 9113 6.5.2 recommends no less).
 const USUAL_STREAMS: usize = 100;
 
@@ -55,8 +57,10 @@ impl Room {
 pub(super) enum Turn<'a> {
     /// It opens a connection.
     Dial(Dialling<'a>),
-    /// It waits for others: at most so long, and where `then_dial`, it opens one after that.
-    Wait { limit: Option<Duration>, then_dial: bool },
+    /// It waits for others, at most so long, and asks again.
+    Wait(Duration),
+    /// It has waited for long enough, and nothing more may be opened.
+    GiveUp,
 }
 
 /// A connection that is being opened. Dropping it tells those who wait for it.
@@ -108,35 +112,34 @@ impl Lines {
         line.map(Line::begin)
     }
 
-    /// What a request does that has found no room.
-    pub(super) fn turn(&self) -> Turn<'_> {
+    /// What a request does that has found no room and has `waited` so long, and would wait for its `patience`.
+    pub(super) fn turn(&self, waited: Duration, patience: Duration) -> Turn<'_> {
         let dialling = self.dialling.get();
-        match self.agreed.get() {
-            Some(Version::Http2) if self.open.borrow().len() + dialling >= MAX_LINES => {
-                Turn::Wait { limit: None, then_dial: false }
-            }
+        let is_full = self.open.borrow().len() + dialling >= MAX_LINES;
+        let wait = match self.agreed.get() {
+            Some(Version::Http1) => Duration::ZERO,
+            None | Some(Version::Http2) if is_full && waited >= patience => return Turn::GiveUp,
+            None | Some(Version::Http2) if is_full => patience,
+            None if dialling > 0 => UNKNOWN_WAIT,
             // Those who wait will have room on what is being opened, each of which brings one of its own.
-            Some(Version::Http2) if self.room.waiting.get() + dialling < dialling * self.usual.get() => {
-                Turn::Wait { limit: None, then_dial: false }
-            }
-            None if dialling > 0 => Turn::Wait { limit: Some(UNKNOWN_WAIT), then_dial: true },
-            Some(Version::Http1 | Version::Http2) | None => Turn::Dial(self.dial()),
+            Some(Version::Http2) if self.room.waiting.get() + dialling < dialling * self.usual.get() => KNOWN_WAIT,
+            None | Some(Version::Http2) => Duration::ZERO,
+        };
+        if waited < wait {
+            return Turn::Wait(wait - waited);
         }
+        self.dialling.set(dialling + 1);
+        Turn::Dial(Dialling(self))
     }
 
-    /// Opens a connection, whoever else does.
-    pub(super) fn dial(&self) -> Dialling<'_> {
-        self.dialling.set(self.dialling.get() + 1);
-        Dialling(self)
-    }
-
-    /// Waits for room, or for what would make some. `false`: not within `limit`.
+    /// Waits for room, or for what would make some, at most so long.
     ///
     /// Dropping the future leaves the turn to another.
-    pub(super) async fn wait(&self, limit: Duration) -> bool {
+    pub(super) async fn wait(&self, limit: Duration) {
         self.room.waiting.set(self.room.waiting.get() + 1);
         let _waiter = Waiter(&self.room);
-        timeout(limit, self.room.made.notified()).await.is_ok()
+        // In time or not: whoever has waited looks again.
+        let _ = timeout(limit, self.room.made.notified()).await;
     }
 
     /// This was agreed on.

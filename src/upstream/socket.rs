@@ -56,22 +56,27 @@ impl UpstreamSocket {
     /// Whether nothing at all waits to be read. An idle connection on which something does was closed, or has said
     /// what nobody asked for: it is not worth a request that cannot be sent twice.
     pub(super) fn is_quiet(&self) -> bool {
-        let tcp = self.tcp();
-        let peeked = SockRef::from(tcp.stream()).peek(&mut [MaybeUninit::uninit()]);
-        tcp.is_drained() && matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        is_quiet(&self.wire)
     }
 
     /// Whether the kernel has told of anything to be read, its end included. Whoever waited for that waits no longer.
     pub(super) fn has_stirred(&self) -> bool {
-        let tcp = self.tcp();
+        let tcp = tcp(&self.wire);
         !tcp.is_drained() || tcp.stream().poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
     }
+}
 
-    fn tcp(&self) -> &Tcp {
-        match &self.wire {
-            Either::Left(tcp) => tcp,
-            Either::Right(stream) => stream.get_ref().0,
-        }
+/// Whether nothing waits to be read: not even that the other side has closed.
+pub(super) fn is_quiet(wire: &Wire) -> bool {
+    let tcp = tcp(wire);
+    let peeked = SockRef::from(tcp.stream()).peek(&mut [MaybeUninit::uninit()]);
+    tcp.is_drained() && matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+fn tcp(wire: &Wire) -> &Tcp {
+    match wire {
+        Either::Left(tcp) => tcp,
+        Either::Right(stream) => stream.get_ref().0,
     }
 }
 

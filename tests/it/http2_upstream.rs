@@ -2,15 +2,15 @@
 //! could be sent again.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use h2::Reason;
 use tempfile::TempDir;
 
 use crate::support::{
-    Authority, Broken, Conversation, Frames, Http2Origin, Kind, LITERAL, OK, Origin, Sidekey, check_with, get,
-    get_with, post, until_true,
+    Authority, Broken, Conversation, Frames, Http2Origin, Kind, LITERAL, OK, Origin, Sidekey, get, get_with, post,
+    until_true,
 };
 
 const MAX_CONCURRENT_STREAMS: u16 = 3;
@@ -275,4 +275,165 @@ fn an_answer_without_a_length_that_is_reset_is_cut_for_the_caller() {
         sidekey.ask(get("/api/y")).assert_passed_on(200);
         assert_eq!(origin.connections(), 1);
     }
+}
+
+#[test]
+fn a_connection_on_which_nothing_comes_is_asked_and_then_left() {
+    let origin = frames(&[], |index, mut frames| {
+        if index > 0 {
+            return frames.answer_all();
+        }
+        frames.pongs = false;
+        assert!(frames.until(Kind::Ping).is_some(), "it is asked first");
+        assert!(frames.until(Kind::Ping).is_none(), "and not again");
+    });
+    let sidekey = before(&origin, "timeouts.response = \"8s\"");
+    // Of a new connection, the loss is the request's.
+    sidekey.ask(get("/api/x")).assert_own(502, "http_response_incomplete");
+    sidekey.ask(get("/api/x")).assert_passed_on(200);
+    assert_eq!(origin.connections(), 2);
+}
+
+#[test]
+fn a_slow_upstream_that_answers_when_it_is_asked_is_waited_for() {
+    let origin = frames(&[], |_, mut frames| {
+        let stream = frames.request().unwrap();
+        assert!(frames.until(Kind::Ping).is_some());
+        frames.answer(stream);
+        frames.answer_all();
+    });
+    before(&origin, "timeouts.response = \"8s\"").ask(get("/api/x")).assert_passed_on(200);
+}
+
+#[test]
+fn a_caller_that_does_not_read_holds_up_nobody_else_on_its_connection() {
+    let authority = Authority::new();
+    let origin = Http2Origin::start(authority.server("localhost").serve_alpn(&["h2"]));
+    let (folder, config) = secure(origin.port(), &authority, "");
+    let sidekey = Sidekey::start_in(folder, &config, "json");
+    sidekey.ask(get("/api/x")).assert_passed_on(200);
+    let mut slow: Vec<_> = (0..4).map(|_| sidekey.connect()).collect();
+    slow.iter_mut().for_each(|caller| caller.send(get("/api/bytes/30000000")));
+    slow.iter_mut().for_each(|caller| caller.head().assert_passed_on(200));
+    for _ in 0..3 {
+        assert_eq!(sidekey.ask(get("/api/bytes/3000000")).body.len(), 3_000_000);
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn a_caller_that_goes_away_takes_its_stream_along_and_not_the_connection() {
+    let (told, tell) = channel();
+    let told = Mutex::new(told);
+    let origin = frames(&[], move |_, mut frames| {
+        let stream = frames.request().unwrap();
+        told.lock().unwrap().send(0).unwrap();
+        let reset = frames.until(Kind::Reset).unwrap();
+        assert_eq!(reset.stream, stream);
+        told.lock().unwrap().send(reset.number()).unwrap();
+        frames.answer_all();
+    });
+    let sidekey = before(&origin, "");
+    let mut caller = sidekey.connect();
+    caller.send(get("/api/x"));
+    assert_eq!(tell.recv(), Ok(0));
+    caller.reset();
+    assert_eq!(tell.recv(), Ok(u32::from(Reason::CANCEL)));
+    sidekey.ask(get("/api/y")).assert_passed_on(200);
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn an_upload_waits_for_the_upstreams_window_and_stops_with_an_early_answer() {
+    let origin = frames(&[(INITIAL_WINDOW_SIZE, 10)], |_, mut frames| {
+        let data = frames.until(Kind::Data).unwrap();
+        assert_eq!(data.payload.len(), 10, "no more than the window lets through");
+        frames.head(data.stream, 413, &[], true);
+        assert_eq!(frames.until(Kind::Reset).unwrap().stream, data.stream, "the upload stops with the answer");
+        frames.answer_all();
+    });
+    let sidekey = before(&origin, "");
+    // Until the upstream has spoken, its window is the usual one.
+    let mut caller = sidekey.connect();
+    caller.send("POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(caller.line(), "HTTP/1.1 100 Continue");
+    assert_eq!(caller.line(), "");
+    caller.send([b'x'; 5000]);
+    caller.head().assert_passed_on(413);
+    drop(caller);
+    sidekey.ask(get("/api/y")).assert_passed_on(200);
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn the_body_that_an_upstream_is_to_ask_for_leaves_when_it_does() {
+    let origin = frames(&[], |_, mut frames| {
+        let head = frames.until(Kind::Headers).unwrap();
+        frames.head(head.stream, 100, &[], false);
+        assert_eq!(frames.until(Kind::Data).unwrap().payload, b"body");
+        frames.answer(head.stream);
+        frames.answer_all();
+    });
+    let sidekey = before(&origin, "");
+    let mut caller = sidekey.connect();
+    caller.send("POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(caller.line(), "HTTP/1.1 100 Continue");
+    assert_eq!(caller.line(), "");
+    caller.send("body");
+    caller.response().assert_passed_on(200);
+}
+
+#[test]
+fn what_no_answer_may_be_is_refused_as_in_http_1_1() {
+    type Answer = fn(&mut Frames<'_>, u32);
+    let answers: [(&str, Answer); 7] = [
+        ("too many fields", |frames, stream| {
+            let fields: Vec<_> = (0..101).map(|number| format!("x-{number}")).collect();
+            let fields: Vec<_> = fields.iter().map(|name| (name.as_str(), "1")).collect();
+            frames.head(stream, 200, &fields, true);
+        }),
+        ("a header of more than 64 KiB", |frames, stream| {
+            let value = "v".repeat(100);
+            let fields = vec![("x-long", value.as_str()); 600];
+            frames.head_in_pieces(stream, 200, &fields);
+        }),
+        ("a header without an end", |frames, stream| {
+            frames.send(Kind::Headers, 0, stream, &[0x88]);
+            // The connection is closed at some point.
+            (0..10_000).for_each(|_| frames.send(Kind::Continuation, 0, stream, &[]));
+        }),
+        ("a field of HTTP/1.1", |frames, stream| frames.head(stream, 200, &[("transfer-encoding", "chunked")], true)),
+        ("two lengths", |frames, stream| {
+            frames.head(stream, 200, &[("content-length", "0"), ("content-length", "0")], true);
+        }),
+        ("interim responses without an end", |frames, stream| {
+            (0..17).for_each(|_| frames.head(stream, 103, &[], false));
+        }),
+        ("a push", |frames, stream| frames.send(Kind::PushPromise, 4, stream, &[0, 0, 0, 2, 0x82])),
+    ];
+    for (name, answer) in answers {
+        let origin = frames(&[], move |_, mut frames| {
+            let Some(stream) = frames.request() else { return };
+            answer(&mut frames, stream);
+            while frames.next().is_some() {}
+        });
+        let answer = before(&origin, "").ask(get("/api/x"));
+        assert_eq!((answer.status, answer.kind().as_str()), (502, "response-malformed"), "{name}");
+    }
+}
+
+#[test]
+fn trailers_that_only_sidekey_may_say_do_not_pass() {
+    let origin = frames(&[], |_, mut frames| {
+        let stream = frames.request().unwrap();
+        frames.head(stream, 200, &[("trailer", "x-sum, proxy-status")], false);
+        frames.data(stream, b"ok", false);
+        frames
+            .trailers(stream, &[("x-sum", "2"), ("proxy-status", "sidekey; error=dns_error"), ("content-length", "9")]);
+        frames.answer_all();
+    });
+    let sidekey = before(&origin, "");
+    let answer = sidekey.ask(get_with("/api/x", "TE: trailers\r\nConnection: TE\r\n"));
+    assert_eq!(answer.trailers.get("x-sum"), Some("2"));
+    assert!(!answer.trailers.has("proxy-status") && !answer.trailers.has("content-length"));
 }

@@ -162,9 +162,9 @@ fn hint_of_connect(error: &ConnectError) -> Option<&'static str> {
         ConnectError::NoDescriptor(_) => Some("raise the limit of file descriptors: `ulimit -n`"),
         ConnectError::Terminated(_) => Some("try again; look at what is between"),
         ConnectError::Certificate(error) => hint_of_certificate(error),
-        ConnectError::TlsProtocol(_) => {
-            Some("TLS 1.2 and 1.3 are spoken; is it TLS there? does it ask for `tls.client_cert`?")
-        }
+        ConnectError::TlsProtocol(_) => Some(
+            "TLS 1.2 and 1.3 are spoken; is it TLS there? does it ask for `tls.client_cert`? does it speak what `http` says?",
+        ),
     }
 }
 

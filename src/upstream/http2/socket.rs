@@ -3,14 +3,11 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::either::Either;
 
 use super::Pulse;
 use crate::upstream::socket::Wire;
@@ -25,16 +22,6 @@ impl Io {
     pub(super) fn new(wire: &Rc<RefCell<Wire>>, pulse: &Rc<Pulse>) -> Self {
         Self { wire: Rc::clone(wire), pulse: Rc::clone(pulse) }
     }
-}
-
-/// Whether nothing at all waits to be read: not even that the other side has closed.
-pub(super) fn is_quiet(wire: &Wire) -> bool {
-    let tcp = match wire {
-        Either::Left(tcp) => tcp,
-        Either::Right(stream) => stream.get_ref().0,
-    };
-    let peeked = SockRef::from(tcp.stream()).peek(&mut [MaybeUninit::uninit()]);
-    tcp.is_drained() && matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 impl AsyncRead for Io {

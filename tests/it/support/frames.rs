@@ -18,7 +18,6 @@ pub(crate) enum Kind {
     PushPromise = 5,
     Ping = 6,
     GoAway = 7,
-    WindowUpdate = 8,
     Continuation = 9,
 }
 
@@ -102,6 +101,17 @@ impl<'a> Frames<'a> {
     pub(crate) fn head(&mut self, stream: u32, status: u16, fields: &[(&str, &str)], is_last: bool) {
         let flags = END_HEADERS | if is_last { END_STREAM } else { 0 };
         self.send(Kind::Headers, flags, stream, &block(Some(status), fields));
+    }
+
+    /// The same in as many frames as it takes.
+    pub(crate) fn head_in_pieces(&mut self, stream: u32, status: u16, fields: &[(&str, &str)]) {
+        let block = block(Some(status), fields);
+        let pieces: Vec<_> = block.chunks(16_000).collect();
+        for (index, piece) in pieces.iter().enumerate() {
+            let kind = if index == 0 { Kind::Headers } else { Kind::Continuation };
+            let end = if index + 1 == pieces.len() { END_HEADERS } else { 0 };
+            self.send(kind, end, stream, piece);
+        }
     }
 
     pub(crate) fn data(&mut self, stream: u32, data: &[u8], is_last: bool) {

@@ -112,7 +112,12 @@ async fn respond(
         None if path == "/echo" => Bytes::from(body),
         None => Bytes::from_static(b"ok"),
     };
-    let mut sending = answer.send_response(Response::new(()), false)?;
+    let mut head = Response::new(());
+    if !trailers.is_empty() {
+        // Or a caller in HTTP/1.1 does not get them.
+        head.headers_mut().insert("trailer", http::HeaderValue::from_static("x-sum"));
+    }
+    let mut sending = answer.send_response(head, false)?;
     send(&mut sending, body).await?;
     if path == "/echo" && !trailers.is_empty() {
         sending.send_trailers(trailers)
