@@ -38,8 +38,9 @@ const STREAM_WINDOW: u32 = 512 * 1024;
 /// As much as all streams together: callers that do not read can fill their own windows, and never the connection's,
 /// so that none of them holds up another's answer.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 128;
-/// What was reset is remembered for what the upstream had sent before it knew: more is not needed, and costs memory.
-const MAX_RESET: usize = 256;
+/// So many streams that callers have left are remembered, for what the upstream had sent before it knew: `h2` takes what
+/// comes for a forgotten one for a fault, and closes the connection after a thousand.
+const MAX_RESET: usize = 1024;
 
 /// An open connection, shared by the requests on it. Closed when it has left its pool and the last of them has ended.
 pub(super) struct Line {

@@ -13,11 +13,9 @@ use super::tls::Version;
 
 /// More connections than these are not opened, whatever the upstream's limit of streams: requests wait for one another.
 const MAX_LINES: usize = 64;
-/// How long a request waits for another's connection before it is known whether it could share it. What HTTP/1.1 loses by
-/// that, it loses once: from then on it is known.
-const UNKNOWN_WAIT: Duration = Duration::from_millis(250);
-/// The same where it is known that it can: for a connection that comes about at all, that is enough.
-const KNOWN_WAIT: Duration = Duration::from_secs(1);
+/// How long a request waits for another's connection that it can share, or may be able to: one that comes about at all
+/// rarely takes longer. What HTTP/1.1 loses by that is one handshake, once: from then on it is known.
+const SHARE_WAIT: Duration = Duration::from_secs(1);
 /// Until the upstream has said how many streams it takes (RFC 9113 6.5.2 recommends no less).
 const USUAL_STREAMS: usize = 100;
 
@@ -120,9 +118,9 @@ impl Lines {
             Some(Version::Http1) => Duration::ZERO,
             None | Some(Version::Http2) if is_full && waited >= patience => return Turn::GiveUp,
             None | Some(Version::Http2) if is_full => patience,
-            None if dialling > 0 => UNKNOWN_WAIT,
+            None if dialling > 0 => SHARE_WAIT,
             // Those who wait will have room on what is being opened, each of which brings one of its own.
-            Some(Version::Http2) if self.room.waiting.get() + dialling < dialling * self.usual.get() => KNOWN_WAIT,
+            Some(Version::Http2) if self.room.waiting.get() + dialling < dialling * self.usual.get() => SHARE_WAIT,
             None | Some(Version::Http2) => Duration::ZERO,
         };
         if waited < wait {
@@ -164,5 +162,56 @@ impl Lines {
     /// Lets go of what has been idle for too long, or was closed. What is under way on it goes on.
     pub(super) fn sweep(&self) {
         self.open.borrow_mut().retain(|line| !line.is_closed() && !line.is_idle_for(self.idle_limit));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Lines, MAX_LINES, SHARE_WAIT, Turn, USUAL_STREAMS, Version};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn lines(known: Option<Version>) -> Lines {
+        Lines::new(known, Duration::from_secs(50))
+    }
+
+    fn dials(turn: &Turn<'_>) -> bool {
+        matches!(turn, Turn::Dial(_))
+    }
+
+    #[test]
+    fn where_nothing_is_known_one_dials_and_the_others_wait_for_a_moment() {
+        let lines = lines(None);
+        let first = lines.turn(Duration::ZERO, PATIENCE);
+        assert!(dials(&first));
+        assert!(matches!(lines.turn(Duration::ZERO, PATIENCE), Turn::Wait(limit) if limit == SHARE_WAIT));
+        assert!(dials(&lines.turn(SHARE_WAIT, PATIENCE)));
+        lines.agree(Version::Http1);
+        assert!(dials(&lines.turn(Duration::ZERO, PATIENCE)), "HTTP/1.1 has nothing to wait for");
+    }
+
+    #[test]
+    fn where_http2_is_known_as_many_wait_as_will_have_room() {
+        let lines = lines(Some(Version::Http2));
+        let first = lines.turn(Duration::ZERO, PATIENCE);
+        assert!(dials(&first));
+        lines.room.waiting.set(USUAL_STREAMS - 2);
+        assert!(matches!(lines.turn(Duration::ZERO, PATIENCE), Turn::Wait(limit) if limit == SHARE_WAIT));
+        lines.room.waiting.set(USUAL_STREAMS - 1);
+        assert!(dials(&lines.turn(Duration::ZERO, PATIENCE)));
+        drop(first);
+        lines.room.waiting.set(0);
+        assert!(dials(&lines.turn(Duration::ZERO, PATIENCE)), "whoever has failed is waited for no longer");
+    }
+
+    #[test]
+    fn more_connections_than_the_bound_are_waited_for_and_given_up() {
+        let lines = lines(Some(Version::Http2));
+        let all: Vec<_> = (0..MAX_LINES).map(|_| lines.turn(SHARE_WAIT, PATIENCE)).collect();
+        assert!(all.iter().all(dials));
+        assert!(matches!(lines.turn(SHARE_WAIT, PATIENCE), Turn::Wait(limit) if limit == PATIENCE - SHARE_WAIT));
+        assert!(matches!(lines.turn(PATIENCE, PATIENCE), Turn::GiveUp));
     }
 }

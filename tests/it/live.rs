@@ -12,7 +12,7 @@ use sidekey::sandbox::Sandbox;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
-use crate::support::{Authority, Ended, Identity, NameServer, OK, Origin, command, free_port};
+use crate::support::{Authority, Ended, Http2Origin, Identity, NameServer, OK, Origin, command, free_port};
 
 /// What a vendor that was compromised could know, and say.
 const SECRET: &str = "2718281828459045";
@@ -67,6 +67,23 @@ const PLAIN: (&str, &str) = ("note", "plaintext");
 
 fn status(line: &str, fields: &str) -> String {
     format!("HTTP/1.1 {line}\r\nContent-Length: 2\r\n{fields}\r\n{{}}")
+}
+
+#[test]
+fn it_asks_in_the_version_that_was_agreed_on_and_says_which() {
+    let authority = Authority::new();
+    let identity = authority.server("localhost");
+    let origin = Http2Origin::start(identity.serve_alpn(&["h2", "http/1.1"]));
+    for (http, agreed, code) in [("auto", "2", 0), ("2", "2", 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let more = format!("tls = {{ {} }}\nhttp = \"{http}\"\n{PROBE}", authority.write(folder.path()));
+        let config = upstream(&format!("https://localhost:{}", origin.port()), &more);
+        let (shown, report) = look_in(&folder, &config, code);
+        assert!(shown.contains(&format!("TLS 1.3, HTTP/{agreed}, ")), "{shown}");
+        assert_eq!((&report["tls"]["http"], &report["probe"]["status"]), (&agreed.into(), &200.into()));
+    }
+    // Each looked once, and asked on the connection that it had looked at.
+    assert_eq!((origin.connections(), origin.requests().len()), (4, 4));
 }
 
 #[test]
