@@ -128,23 +128,27 @@ fn remove(headers: &mut HeaderMap, drops: impl Fn(&HeaderName) -> bool) {
     let mut doomed: SmallVec<[HeaderName; 8]> = SmallVec::new();
     for name in headers.keys().filter(|name| drops(name)) {
         if *name == CONNECTION {
-            doomed.extend(headers.get_all(CONNECTION).iter().flat_map(named_fields));
+            let telling = headers.get_all(CONNECTION).iter().filter(|value| !goes_anyway(value.as_bytes()));
+            doomed.extend(telling.flat_map(named_fields));
         }
         doomed.push(name.clone());
     }
-    for name in doomed {
+    for name in &doomed {
         headers.remove(name);
     }
+}
+
+/// Whether an option of `Connection` names what goes without being named: nearly always, it is the only one.
+fn goes_anyway(option: &[u8]) -> bool {
+    option.eq_ignore_ascii_case(b"keep-alive") || option.eq_ignore_ascii_case(b"close")
 }
 
 /// The fields that a `Connection` field names.
 fn named_fields(connection: &HeaderValue) -> impl Iterator<Item = HeaderName> {
     let names = connection.as_bytes().split(|&b| b == b',').map(<[u8]>::trim_ascii);
-    // Most name nothing but what goes anyway. What says how a body is coded concerns both ends, whoever says otherwise:
-    // without it, a compressed answer would pass for one that can be scrubbed.
-    let telling = names.filter(|name| {
-        !["keep-alive", "close", "content-encoding"].iter().any(|kept| name.eq_ignore_ascii_case(kept.as_bytes()))
-    });
+    // What says how a body is coded concerns both ends, whoever says otherwise: without it, a compressed answer would pass
+    // for one that can be scrubbed.
+    let telling = names.filter(|name| !goes_anyway(name) && !name.eq_ignore_ascii_case(b"content-encoding"));
     telling.filter_map(|name| HeaderName::from_bytes(name).ok())
 }
 

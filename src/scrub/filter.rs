@@ -51,7 +51,11 @@ impl Filter {
         loop {
             let rest = text.get(from..)?;
             let mut pairs = rest.iter().zip(rest.get(1..)?);
-            let at = pairs.position(|(&one, &two)| look_up(&self.begins, one) & look_up(&self.follows, two) != 0)?;
+            // Few bytes could begin anything.
+            let at = pairs.position(|(&one, &two)| match look_up(&self.begins, one) {
+                0 => false,
+                forms => forms & look_up(&self.follows, two) != 0,
+            })?;
             let (&one, &two) = (rest.get(at)?, rest.get(at + 1)?);
             let forms = look_up(&self.begins, one) & look_up(&self.follows, two);
             let forms = if forms & ESCAPE == 0 { forms } else { forms | self.escaped(rest.get(at..)?) };

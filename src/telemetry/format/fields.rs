@@ -14,18 +14,21 @@ pub(in crate::telemetry) trait Fields {
     fn put_flag(&mut self, name: &'static Name, value: bool);
     fn put_text(&mut self, name: &'static Name, value: &str);
 
+    #[inline(always)]
     fn number(&mut self, name: &'static Name, value: impl Into<Option<u64>>) {
         if let Some(value) = value.into() {
             self.put_number(name, value);
         }
     }
 
+    #[inline(always)]
     fn flag(&mut self, name: &'static Name, value: impl Into<Option<bool>>) {
         if let Some(value) = value.into() {
             self.put_flag(name, value);
         }
     }
 
+    #[inline(always)]
     fn text<'a>(&mut self, name: &'static Name, value: impl Into<Option<&'a str>>) {
         if let Some(value) = value.into() {
             self.put_text(name, value);
