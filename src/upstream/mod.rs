@@ -100,7 +100,7 @@ impl Upstream {
         managed.extend_from_slice(config.strip);
         Self {
             name: config.name.clone(),
-            origin: config.origin.clone(),
+            origin: config.origin.replica(),
             credentials: credentials.replica(),
             managed: managed.iter().map(alias::fold).collect(),
             rules: config.rules.clone(),

@@ -91,6 +91,14 @@ impl Origin {
         Ok(Self { tls, host, port, host_header })
     }
 
+    /// A worker's own copy: it shares no reference count with this one, and every request takes one of its `Host`.
+    pub(crate) fn replica(&self) -> Self {
+        let own = HeaderValue::from_bytes(self.host_header.as_bytes());
+        // The copy is as legal as its original; were it not, sharing would serve.
+        let host_header = own.unwrap_or_else(|_| self.host_header.clone());
+        Self { tls: self.tls, host: self.host.clone(), port: self.port, host_header }
+    }
+
     pub(crate) fn tls(&self) -> bool {
         self.tls
     }
@@ -214,6 +222,15 @@ impl fmt::Display for Host {
 #[cfg(test)]
 mod tests {
     use super::{Origin, OriginError};
+
+    #[test]
+    fn a_workers_copy_of_host_is_in_memory_of_its_own() {
+        let origin = Origin::parse("https://api.imagga.com").unwrap();
+        let copy = origin.replica();
+        assert_eq!(copy, origin);
+        assert_ne!(copy.host_header().as_bytes().as_ptr(), origin.host_header().as_bytes().as_ptr());
+        assert_eq!(origin.clone().host_header().as_bytes().as_ptr(), origin.host_header().as_bytes().as_ptr());
+    }
 
     #[test]
     fn an_origin_is_scheme_host_and_port_alone() {
