@@ -11,14 +11,12 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_util::either::Either;
 
+use super::arrival::Accepted;
 use super::inherited::InheritedSockets;
 use super::listen::{BoundAddress, Listening};
-use super::worker::Arrival;
 use crate::admin::Admin;
 use crate::config;
 
@@ -41,34 +39,25 @@ impl AdminListening {
         self.0.address()
     }
 
-    /// Answers until it is dropped, or the runtime cannot watch the socket.
+    /// Answers until it is dropped.
     pub(super) async fn serve(self, admin: Admin) {
         let admin = Arc::new(admin);
-        let mut accepting = match self.0.accepting() {
-            Ok(accepting) => accepting,
-            Err(error) => return tracing::error!(target: "server", %error, "nobody can ask the admin listener"),
-        };
+        let mut door = self.0.door();
         let mut open = VecDeque::<JoinHandle<()>>::new();
         loop {
-            let arrival = accepting.next().await;
+            let accepted = door.next().await;
             open.retain(|connection| !connection.is_finished());
             if open.len() >= MAX_CONNECTIONS
                 && let Some(oldest) = open.pop_front()
             {
                 oldest.abort();
             }
-            open.push_back(super::spawn_admin(serve_connection(arrival, Arc::clone(&admin))));
+            open.push_back(super::spawn_admin(serve_connection(accepted, Arc::clone(&admin))));
         }
     }
 }
 
-async fn serve_connection(Arrival { stream, .. }: Arrival, admin: Arc<Admin>) {
-    let stream = match stream {
-        Either::Left(stream) => TcpStream::from_std(stream).map(Either::Left),
-        Either::Right(stream) => UnixStream::from_std(stream).map(Either::Right),
-    };
-    // A socket that the runtime cannot take has lost its caller already.
-    let Ok(stream) = stream else { return };
+async fn serve_connection(Accepted { stream, .. }: Accepted, admin: Arc<Admin>) {
     let _ = timeout(DEADLINE, serve_http(stream, &admin)).await;
 }
 

@@ -1,9 +1,8 @@
-//! The workers' threads: each is started here, dealt its connections, and waited for at the end.
+//! The workers' threads: each is started here, told what is in force, and waited for at the end.
 
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -11,32 +10,28 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::arrival::Arrival;
 use super::blueprint::Blueprint;
+use super::crew::Crew;
 use super::pulse::{Pulse, Pulses};
-use super::worker::{Arrival, Order, Worker};
+use super::worker::{Order, Worker};
 use super::{Drained, ServeError};
 use crate::telemetry::metrics;
 use crate::upstream::Network;
 
 /// A way to tell all workers what is in force.
-pub(super) struct Announcer(Vec<mpsc::UnboundedSender<Order>>);
+pub(super) struct Announcer(Arc<Crew>);
 
 impl Announcer {
     pub(super) fn announce(&self, blueprint: &Arc<Blueprint>) {
-        for orders in &self.0 {
-            // A worker that is gone serves nobody.
-            let _ = orders.send(Order::Adopt(Arc::clone(blueprint)));
-        }
+        self.0.tell_all(|| Order::Adopt(Arc::clone(blueprint)));
     }
 }
 
-/// Deals each connection to the worker that has the fewest.
-pub(super) struct Dealer(Vec<Hand>);
-
-struct Hand {
-    orders: mpsc::UnboundedSender<Order>,
-    load: Arc<AtomicUsize>,
-    finished: oneshot::Receiver<()>,
+/// The workers at work. Dropped, it has them finish by themselves.
+pub(super) struct Dealer {
+    crew: Arc<Crew>,
+    finished: Vec<oneshot::Receiver<()>>,
 }
 
 impl Dealer {
@@ -46,58 +41,49 @@ impl Dealer {
         network: &Network,
         pulses: &Pulses,
     ) -> Result<Self, ServeError> {
-        let hands = (0..workers.get()).map(|number| {
-            let (orders, receiver) = mpsc::unbounded_channel();
+        let (crew, orders) = Crew::new(workers.get(), pulses.clone());
+        let mut dealer = Self { crew, finished: Vec::with_capacity(workers.get()) };
+        for (number, (orders, load)) in orders.into_iter().zip(dealer.crew.loads()).enumerate() {
             let (finish, finished) = oneshot::channel();
-            let load = Arc::new(AtomicUsize::new(0));
-            let (blueprint, network, worker_load) = (Arc::clone(blueprint), network.clone(), Arc::clone(&load));
+            let (blueprint, network, load) = (Arc::clone(blueprint), network.clone(), Arc::clone(load));
             let pulse = pulses.pulse(number);
             let work = move || {
                 metrics::begin_worker(number);
-                let worker = Worker::new(&blueprint, network, worker_load);
+                let worker = Worker::new(&blueprint, network, number, load);
                 // Its successor may come soon, and what this one holds should not outlive it.
                 drop(blueprint);
-                run_worker(pulse, worker, receiver);
+                run_worker(pulse, worker, orders);
                 // Nobody waits any more where the drain's time is over.
                 let _ = finish.send(());
             };
             thread::Builder::new().name(format!("worker-{number}")).spawn(work).map_err(ServeError::Worker)?;
-            Ok(Hand { orders, load, finished })
-        });
-        hands.collect::<Result<_, _>>().map(Self)
-    }
-
-    pub(super) fn deal(&self, arrival: Arrival) {
-        if let Some(hand) = self.0.iter().min_by_key(|hand| hand.load.load(Ordering::Relaxed)) {
-            hand.load.fetch_add(1, Ordering::Relaxed);
-            // A worker that is gone cannot take it: it is closed.
-            let _ = hand.orders.send(Order::Serve(arrival));
+            dealer.finished.push(finished);
         }
+        Ok(dealer)
     }
 
-    /// How many connections there are.
-    pub(super) fn load(&self) -> usize {
-        self.0.iter().map(|hand| hand.load.load(Ordering::Relaxed)).sum()
+    pub(super) fn crew(&self) -> &Arc<Crew> {
+        &self.crew
+    }
+
+    /// Has the worker that has the fewest connections serve it.
+    pub(super) fn deal(&self, arrival: Arrival) {
+        self.crew.deal(self.crew.choose(0), arrival);
     }
 
     pub(super) fn announcer(&self) -> Announcer {
-        Announcer(self.0.iter().map(|hand| hand.orders.clone()).collect())
+        Announcer(Arc::clone(&self.crew))
     }
 
     /// From now on every answer is the last one on its connection.
     pub(super) fn take_leave(&self) {
-        for hand in &self.0 {
-            // A worker that is gone has left already.
-            let _ = hand.orders.send(Order::TakeLeave);
-        }
+        self.crew.tell_all(|| Order::TakeLeave);
     }
 
     /// Lets the workers finish what has begun.
-    pub(super) async fn drain(self, limit: Duration) -> Drained {
-        for hand in &self.0 {
-            let _ = hand.orders.send(Order::Drain);
-        }
-        let (finished, loads): (Vec<_>, Vec<_>) = self.0.into_iter().map(|hand| (hand.finished, hand.load)).unzip();
+    pub(super) async fn drain(mut self, limit: Duration) -> Drained {
+        self.crew.tell_all(|| Order::Drain);
+        let finished = std::mem::take(&mut self.finished);
         let all = async {
             for finished in finished {
                 // A worker that panicked has finished, too.
@@ -106,8 +92,14 @@ impl Dealer {
         };
         match timeout(limit, all).await {
             Ok(()) => Drained::Whole,
-            Err(_) => Drained::Cut(loads.iter().map(|load| load.load(Ordering::Relaxed)).sum()),
+            Err(_) => Drained::Cut(self.crew.load()),
         }
+    }
+}
+
+impl Drop for Dealer {
+    fn drop(&mut self) {
+        self.crew.tell_all(|| Order::Drain);
     }
 }
 

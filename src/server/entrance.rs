@@ -3,21 +3,21 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep_until, timeout};
-use tokio_util::either::Either;
 
-use super::dealer::Dealer;
-use super::listen::Listening;
+use super::arrival::Accepted;
+use super::crew::Crew;
+use super::listen::Door;
 use super::refusal;
 use super::state::State;
-use super::worker::Arrival;
+use super::worker::Worker;
 use crate::error::ProxyError;
 
 /// So many are being turned away at once. While there are more, nobody is accepted: the kernel has them wait.
@@ -30,49 +30,61 @@ const WASTE: u64 = 64 * 1024;
 /// The log is told of it so often.
 const TELL: Duration = Duration::from_secs(1);
 
-/// Between the listeners and the workers.
-pub(super) struct Entrance<'a> {
-    dealer: &'a Dealer,
-    state: &'a State,
+/// Between the listeners and the workers: the same one, whichever worker accepts.
+pub(super) struct Entrance {
+    crew: Arc<Crew>,
+    state: Arc<State>,
     turning_away: Arc<Semaphore>,
     began: Instant,
     /// In milliseconds since `began`, when the log is to be told next.
     tell_at: AtomicU64,
 }
 
-impl<'a> Entrance<'a> {
-    pub(super) fn new(dealer: &'a Dealer, state: &'a State) -> Self {
+impl Entrance {
+    pub(super) fn new(crew: &Arc<Crew>, state: &Arc<State>) -> Self {
         let turning_away = Arc::new(Semaphore::new(TURNED_AWAY_AT_ONCE));
-        Self { dealer, state, turning_away, began: Instant::now(), tell_at: AtomicU64::new(0) }
+        let (crew, state) = (Arc::clone(crew), Arc::clone(state));
+        Self { crew, state, turning_away, began: Instant::now(), tell_at: AtomicU64::new(0) }
     }
 
-    /// Lets in, or turns away, whoever comes in by `listening`, for ever. An error: the runtime cannot watch the socket.
-    pub(super) async fn attend(&self, listening: &Listening) -> io::Result<Infallible> {
-        let mut accepting = listening.accepting()?;
+    /// Has `worker` let in, or turn away, whoever comes in by `door`, for ever.
+    pub(super) async fn attend(&self, worker: &Rc<Worker>, mut door: Door) -> Infallible {
         loop {
-            self.enter(accepting.next().await).await;
+            self.enter(worker, door.next().await).await;
         }
     }
 
-    /// Deals a connection to a worker, or turns it away. Waits only while too many are being turned away.
-    async fn enter(&self, arrival: Arrival) {
+    /// Lets a connection in, or turns it away. Waits only while too many are being turned away.
+    async fn enter(&self, worker: &Rc<Worker>, accepted: Accepted) {
         if self.has_room() {
-            return self.dealer.deal(arrival);
+            return self.let_in(worker, accepted);
         }
         let Ok(place) = Arc::clone(&self.turning_away).acquire_owned().await else { return };
         // It may have waited for that.
         if self.has_room() {
-            return self.dealer.deal(arrival);
+            return self.let_in(worker, accepted);
         }
         self.tell();
-        super::spawn_beside(async move {
+        super::spawn(async move {
             // Whoever does not wait for its answer misses it.
-            let _ = turn_away(arrival, place).await;
+            let _ = turn_away(accepted, place).await;
         });
     }
 
+    /// `worker` keeps it unless another one has fewer: few connections that stay are spread as evenly as many.
+    fn let_in(&self, worker: &Rc<Worker>, accepted: Accepted) {
+        let chosen = self.crew.choose(worker.number());
+        if chosen == worker.number() {
+            return worker.admit(accepted);
+        }
+        // A socket that the runtime cannot let go has lost its caller already.
+        if let Ok(arrival) = accepted.unwatch() {
+            self.crew.deal(chosen, arrival);
+        }
+    }
+
     fn has_room(&self) -> bool {
-        self.dealer.load() < self.state.max_connections()
+        self.crew.load() < self.state.max_connections()
     }
 
     fn tell(&self) {
@@ -87,12 +99,8 @@ impl<'a> Entrance<'a> {
 }
 
 /// Answers what was not asked yet. `_place` is given back when it is over.
-async fn turn_away(Arrival { stream, .. }: Arrival, _place: OwnedSemaphorePermit) -> io::Result<()> {
+async fn turn_away(Accepted { mut stream, .. }: Accepted, _place: OwnedSemaphorePermit) -> io::Result<()> {
     let soonest = Instant::now() + SHORTEST;
-    let mut stream = match stream {
-        Either::Left(stream) => Either::Left(TcpStream::from_std(stream)?),
-        Either::Right(stream) => Either::Right(UnixStream::from_std(stream)?),
-    };
     let goodbye = async {
         stream.write_all(&refusal::unlogged(&ProxyError::TooManyConnections)).await?;
         stream.shutdown().await?;

@@ -5,17 +5,17 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::sleep;
 use tokio_util::either::Either;
 
+use super::arrival::{Accepted, Arrival};
 use super::inherited::InheritedSockets;
-use super::worker::Arrival;
 use crate::config::ListenAddress;
 
 /// Connections that the kernel keeps while the workers are busy.
@@ -27,7 +27,7 @@ const REMINDER: Duration = Duration::from_secs(10);
 
 /// A listener that is bound. Dropping it stops listening, and removes the file of a Unix socket that was made here.
 pub(super) struct Listening {
-    socket: Socket,
+    socket: Arc<Socket>,
     address: BoundAddress,
     /// Its place in the config.
     listener: usize,
@@ -77,12 +77,12 @@ impl Listening {
                 return inherited.claim(name).into_iter().map(|socket| Self::adopt(listener, socket)).collect();
             }
         };
-        socket.set_nonblocking(true)?;
-        Ok(vec![Self { socket, address, listener, inherited: false }])
+        prepare(&socket)?;
+        Ok(vec![Self { socket: Arc::new(socket), address, listener, inherited: false }])
     }
 
     fn adopt(listener: usize, socket: Socket) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
+        prepare(&socket)?;
         let local = socket.local_addr()?;
         let address = match local.as_socket() {
             Some(address) => BoundAddress::Tcp(address),
@@ -95,7 +95,7 @@ impl Listening {
                 Path::to_owned,
             )),
         };
-        Ok(Self { socket, address, listener, inherited: true })
+        Ok(Self { socket: Arc::new(socket), address, listener, inherited: true })
     }
 
     /// Whether other machines may reach it. Fails closed: an address that is not surely loopback counts as reachable.
@@ -111,9 +111,10 @@ impl Listening {
         &self.address
     }
 
-    /// Begins to accept. An error: the runtime cannot watch the socket.
-    pub(super) fn accepting(&self) -> io::Result<Accepting<'_>> {
-        Ok(Accepting { listening: self, acceptor: self.acceptor()?, told: None })
+    /// A way to accept, on whichever thread.
+    pub(super) fn door(&self) -> Door {
+        let (socket, address) = (Arc::clone(&self.socket), self.address.clone());
+        Door { socket, address, listener: self.listener, acceptor: None, told: None }
     }
 
     /// Hands over what waits already, before the listener is closed: the kernel would reset all of it, and with it
@@ -136,58 +137,64 @@ impl Listening {
             deal(Arrival { listener: self.listener, stream });
         }
     }
-
-    fn acceptor(&self) -> io::Result<Acceptor> {
-        let socket = self.socket.try_clone()?;
-        match &self.address {
-            BoundAddress::Tcp(_) => TcpListener::from_std(socket.into()).map(Either::Left),
-            BoundAddress::Unix(_) => UnixListener::from_std(socket.into()).map(Either::Right),
-        }
-        .map(Acceptor)
-    }
 }
 
-/// Takes the connections that come in by one listener.
-pub(super) struct Accepting<'a> {
-    listening: &'a Listening,
-    acceptor: Acceptor,
+/// Where the connections of one listener come in.
+pub(super) struct Door {
+    socket: Arc<Socket>,
+    address: BoundAddress,
+    /// Its place in the config.
+    listener: usize,
+    /// The runtime of the thread that accepts watches it, from the first time on.
+    acceptor: Option<Acceptor>,
     /// When it was last said that it cannot.
     told: Option<Instant>,
 }
 
-impl Accepting<'_> {
+impl Door {
     /// The next connection, however long that takes.
     ///
     /// Dropping the future loses none: the kernel keeps what was not accepted.
-    pub(super) async fn next(&mut self) -> Arrival {
-        let Listening { listener, address, .. } = self.listening;
+    pub(super) async fn next(&mut self) -> Accepted {
         loop {
-            match self.acceptor.accept().await {
-                Ok(stream) => return Arrival { listener: *listener, stream },
+            match self.accept().await {
+                Ok(stream) => return Accepted { listener: self.listener, stream },
                 // The caller went away while it waited (accept(2)).
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     if self.told.is_none_or(|at| at.elapsed() >= REMINDER) {
                         self.told = Some(Instant::now());
-                        tracing::warn!(target: "server", %address, %error, "cannot accept; trying again");
+                        tracing::warn!(target: "server", address = %self.address, %error, "cannot accept; trying again");
                     }
                     sleep(BACK_OFF).await;
                 }
             }
         }
     }
+
+    async fn accept(&mut self) -> io::Result<Either<TcpStream, UnixStream>> {
+        let acceptor = match &self.acceptor {
+            Some(acceptor) => acceptor,
+            None => self.acceptor.insert(Acceptor::new(&self.socket, &self.address)?),
+        };
+        match &acceptor.0 {
+            Either::Left(listener) => listener.accept().await.map(|(stream, _)| Either::Left(stream)),
+            Either::Right(listener) => listener.accept().await.map(|(stream, _)| Either::Right(stream)),
+        }
+    }
 }
 
-/// A listening socket that the runtime watches.
+/// A listening socket that this thread's runtime watches.
 struct Acceptor(Either<TcpListener, UnixListener>);
 
 impl Acceptor {
-    /// The next connection, which no runtime watches yet: it will be a worker's.
-    async fn accept(&self) -> io::Result<Either<std::net::TcpStream, UnixStream>> {
-        match &self.0 {
-            Either::Left(listener) => listener.accept().await?.0.into_std().map(Either::Left),
-            Either::Right(listener) => listener.accept().await?.0.into_std().map(Either::Right),
+    fn new(socket: &Socket, address: &BoundAddress) -> io::Result<Self> {
+        let socket = socket.try_clone()?;
+        match address {
+            BoundAddress::Tcp(_) => TcpListener::from_std(socket.into()).map(Either::Left),
+            BoundAddress::Unix(_) => UnixListener::from_std(socket.into()).map(Either::Right),
         }
+        .map(Self)
     }
 }
 
@@ -200,6 +207,16 @@ impl Drop for Listening {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// Sets what accepted sockets take over from the listening one: it costs none of them a system call.
+fn prepare(socket: &Socket) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    if socket.domain()? != Domain::UNIX {
+        // Answers leave when they are written.
+        socket.set_tcp_nodelay(true)?;
+    }
+    Ok(())
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<(Socket, BoundAddress)> {
@@ -234,7 +251,23 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<Socket> {
 fn refuse_if_in_use(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if !metadata.file_type().is_socket() => Err(io::ErrorKind::AlreadyExists.into()),
-        Ok(_) if UnixStream::connect(path).is_ok() => Err(io::ErrorKind::AddrInUse.into()),
+        Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => Err(io::ErrorKind::AddrInUse.into()),
         Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::{InheritedSockets, ListenAddress, Listening};
+
+    #[test]
+    fn what_is_accepted_sends_at_once_without_being_told() {
+        let address = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
+        let bound = Listening::bind(0, &address, &mut InheritedSockets::default()).unwrap();
+        let _caller = TcpStream::connect(bound[0].address().tcp().unwrap()).unwrap();
+        let accepted = bound[0].socket.accept().unwrap().0;
+        assert!(accepted.tcp_nodelay().unwrap());
     }
 }

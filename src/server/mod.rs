@@ -1,9 +1,11 @@
-//! Binds, accepts, deals connections to workers, and drains. All spawning lives here.
+//! Binds, has workers accept and serve, and drains. All spawning lives here.
 
 mod admin;
 mod alone;
+mod arrival;
 mod blueprint;
 mod connection;
+mod crew;
 mod dealer;
 pub(crate) mod descriptors;
 mod entrance;
@@ -14,10 +16,12 @@ mod listen;
 mod pulse;
 mod refusal;
 mod reload;
+mod roster;
 mod snapshot;
 mod socket;
 mod spawn;
 pub(crate) mod state;
+mod turn;
 mod visit;
 mod worker;
 
@@ -26,7 +30,6 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::sleep;
 
 use self::admin::AdminListening;
@@ -44,8 +47,9 @@ pub use self::reload::Reloads;
 use self::reload::{Reloader, Requests};
 pub(crate) use self::snapshot::Snapshot;
 pub(crate) use self::spawn::{spawn, spawn_lookup};
-use self::spawn::{spawn_admin, spawn_beside, spawn_lookups, start_reloader};
+use self::spawn::{spawn_admin, spawn_lookups, start_reloader};
 pub(crate) use self::state::State;
+use self::turn::Turn;
 pub(crate) use self::visit::Visit;
 use crate::admin::Admin;
 use crate::config::Config;
@@ -169,8 +173,8 @@ impl Server {
     /// Serves until `stop`, then goes on accepting for `drain_delay`, and finishes what has begun, for as long as `drain`
     /// allows. Config and secrets are read again meanwhile.
     ///
-    /// Accepts on the runtime that polls it; the workers are threads of their own. Dropping the future stops
-    /// accepting, and leaves the workers to finish by themselves.
+    /// The workers, which accept, are threads of their own. Dropping the future stops accepting, and leaves them to finish
+    /// by themselves.
     ///
     /// # Errors
     /// A worker could not be started.
@@ -208,15 +212,12 @@ impl Server {
             spawn_admin(listening.serve(Admin::new(config, Arc::clone(&state), self.pulses, self.process_files)))
         });
         drop(first);
-        {
-            let entrance = Entrance::new(&dealer, &state);
-            let mut accepting: FuturesUnordered<_> =
-                self.listeners.iter().map(|listening| entrance.attend(listening)).collect();
-            tokio::select! {
-                () = leave(stop, &dealer, &state) => {}
-                Some(Err(error)) = accepting.next() => return Err(ServeError::Worker(error)),
-            }
+        let mut turn = Turn::begin(Entrance::new(dealer.crew(), &state), dealer.crew(), &self.listeners);
+        tokio::select! {
+            () = leave(stop, &dealer, &state) => {}
+            never = turn.watch() => match never {},
         }
+        turn.end().await;
         for listening in &self.listeners {
             listening.accept_waiting(|arrival| dealer.deal(arrival));
         }

@@ -13,6 +13,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 const BEAT: Duration = Duration::from_secs(1);
 /// A worker that has not beaten for so many ticks is stuck: no stage of a request may block for a fraction of it.
 const STUCK: u64 = 10;
+/// One that has not beaten for so many may be: what others can do as well is left to them.
+const LATE: u64 = 2;
 /// The beat of a worker that has come to its end, and is missed no more.
 const ENDED: u64 = u64::MAX;
 
@@ -59,6 +61,12 @@ impl Pulses {
     /// Those that do not.
     pub(crate) fn stuck(&self) -> impl Iterator<Item = usize> {
         self.each().filter(|(_, is_stuck)| *is_stuck).map(|(worker, _)| worker)
+    }
+
+    /// Whether `worker` may be stuck.
+    pub(super) fn is_late(&self, worker: usize) -> bool {
+        let now = self.0.clock.load(Ordering::Relaxed);
+        self.0.beats.get(worker).is_none_or(|beat| now.saturating_sub(beat.load(Ordering::Relaxed)) > LATE)
     }
 
     /// Waits until every worker has begun. For one waiter.
@@ -120,6 +128,12 @@ impl Pulse {
 
     fn beat(&self) {
         self.set(self.of_all.clock.load(Ordering::Relaxed));
+    }
+
+    /// Beats once, as a worker does that goes on.
+    #[cfg(test)]
+    pub(super) fn catch_up(&self) {
+        self.beat();
     }
 
     fn set(&self, tick: u64) {

@@ -21,12 +21,6 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) -> JoinHandle<()> 
     tokio::task::spawn_local(task)
 }
 
-/// Starts a task on the main thread, beside accepting.
-#[expect(clippy::disallowed_methods, reason = "the one place that spawns on the main thread")]
-pub(super) fn spawn_beside(task: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(task);
-}
-
 /// Starts one name's look-up beside the others.
 #[expect(clippy::disallowed_methods, reason = "the one place that spawns on the main thread")]
 pub(crate) fn spawn_lookup(lookup: impl Future<Output = ()> + Send + 'static) {

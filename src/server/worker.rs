@@ -1,38 +1,36 @@
-//! A worker: one thread, one runtime, and all that belongs to the callers that were dealt to it. Nothing is shared
-//! with another worker on a request's path.
+//! A worker: one thread, one runtime, and all that belongs to the callers that it serves. Nothing is shared with another
+//! worker on a request's path.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::either::Either;
 
+use super::arrival::{Accepted, Arrival};
 use super::blueprint::Blueprint;
 use super::connection;
+use super::crew::Load;
+use super::entrance::Entrance;
+use super::listen::Door;
+use super::roster::{Place, Roster};
 use super::snapshot::{Limits, Snapshot};
-use super::socket::{CallerSocket, Stream};
-use crate::caller::{Peer, PeerProcess};
+use super::socket::CallerSocket;
 use crate::telemetry::metrics;
 use crate::upstream::Network;
-use crate::wire::Tcp;
 
 /// How often pools are looked through.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// A connection that was accepted, on its way to a worker.
-pub(super) struct Arrival {
-    pub(super) listener: usize,
-    pub(super) stream: Either<std::net::TcpStream, std::os::unix::net::UnixStream>,
-}
-
 /// What a worker is told.
 pub(super) enum Order {
+    /// Accept what comes in by these from now on.
+    Attend(Arc<Entrance>, Vec<Door>),
+    /// Accept no more, and drop the sender when that is so.
+    StepDown(oneshot::Sender<()>),
     /// Serve it.
     Serve(Arrival),
     /// From now on this is in force.
@@ -49,51 +47,45 @@ pub(crate) struct Worker {
     snapshot: RefCell<Rc<Snapshot>>,
     leaving: Cell<bool>,
     draining: Cell<bool>,
-    sockets: RefCell<HashMap<u64, Rc<RefCell<CallerSocket>>>>,
-    next_socket: Cell<u64>,
+    sockets: Rc<Roster>,
     /// Told whenever a connection ends.
     ended: Notify,
-    load: Arc<AtomicUsize>,
-}
-
-/// A connection's place among those of its worker; dropped, it is gone from there.
-pub(super) struct Registration {
-    worker: Weak<Worker>,
-    key: u64,
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        if let Some(worker) = self.worker.upgrade() {
-            worker.sockets.borrow_mut().remove(&self.key);
-        }
-    }
+    number: usize,
+    load: Arc<Load>,
 }
 
 impl Worker {
-    /// A worker that begins with `blueprint`. `load`: how many connections it has, which others read.
-    pub(super) fn new(blueprint: &Blueprint, network: Network, load: Arc<AtomicUsize>) -> Rc<Self> {
+    /// Worker `number`, which begins with `blueprint`. `load`: how many connections it has, which others read.
+    pub(super) fn new(blueprint: &Blueprint, network: Network, number: usize, load: Arc<Load>) -> Rc<Self> {
         let snapshot = RefCell::new(Snapshot::new(blueprint, &network, None));
         Rc::new(Self {
             network,
             snapshot,
             leaving: Cell::new(false),
             draining: Cell::new(false),
-            sockets: RefCell::new(HashMap::new()),
-            next_socket: Cell::new(0),
+            sockets: Rc::default(),
             ended: Notify::new(),
+            number,
             load,
         })
     }
 
     /// Does what it is told until it is to drain, and ends when what has begun is finished.
     pub(super) async fn run(self: Rc<Self>, mut orders: mpsc::UnboundedReceiver<Order>) {
+        let mut attendants = Vec::new();
         let mut sweep = interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
-                    Some(Order::Serve(arrival)) => self.admit(arrival),
+                    Some(Order::Attend(entrance, doors)) => {
+                        attendants.extend(doors.into_iter().map(|door| self.attend(Arc::clone(&entrance), door)));
+                    }
+                    Some(Order::StepDown(done)) => {
+                        step_down(&mut attendants).await;
+                        drop(done);
+                    }
+                    Some(Order::Serve(arrival)) => self.take_over(arrival),
                     Some(Order::Adopt(blueprint)) => self.adopt(&blueprint),
                     Some(Order::TakeLeave) => self.leaving.set(true),
                     Some(Order::Drain) | None => break,
@@ -101,14 +93,32 @@ impl Worker {
                 _ = sweep.tick() => self.snapshot().upstreams.iter().for_each(|upstream| upstream.sweep_pool()),
             }
         }
+        step_down(&mut attendants).await;
         self.drain().await;
     }
 
-    fn admit(self: &Rc<Self>, arrival: Arrival) {
-        let departure = Departure(Rc::clone(self));
-        metrics::on_worker(|account| account.accepted.add(1));
-        // A socket that the runtime cannot take has lost its caller already.
-        let Ok((peer, stream)) = take_over(arrival) else { return };
+    /// Has the turn to accept.
+    fn attend(self: &Rc<Self>, entrance: Arc<Entrance>, door: Door) -> JoinHandle<()> {
+        let worker = Rc::clone(self);
+        super::spawn(async move { match entrance.attend(&worker, door).await {} })
+    }
+
+    /// Serves what another thread has accepted, and counted.
+    fn take_over(self: &Rc<Self>, arrival: Arrival) {
+        let departure = Departure::of(self);
+        if let Ok(accepted) = arrival.watch() {
+            self.serve(departure, accepted);
+        }
+    }
+
+    /// Serves what this worker has accepted itself.
+    pub(super) fn admit(self: &Rc<Self>, accepted: Accepted) {
+        self.load.add_one();
+        self.serve(Departure::of(self), accepted);
+    }
+
+    fn serve(self: &Rc<Self>, departure: Departure, accepted: Accepted) {
+        let (peer, stream) = accepted.into_parts();
         super::spawn(async move {
             connection::serve(Rc::clone(&departure.0), peer, stream).await;
         });
@@ -122,19 +132,19 @@ impl Worker {
 
     async fn drain(&self) {
         self.draining.set(true);
-        for socket in self.sockets.borrow().values() {
-            socket.borrow().wake();
-        }
-        while self.load.load(Ordering::Relaxed) > 0 {
+        self.sockets.each(|socket| socket.wake());
+        while self.load.count() > 0 {
             self.ended.notified().await;
         }
     }
 
-    pub(super) fn register(self: &Rc<Self>, socket: &Rc<RefCell<CallerSocket>>) -> Registration {
-        let key = self.next_socket.get();
-        self.next_socket.set(key + 1);
-        self.sockets.borrow_mut().insert(key, Rc::clone(socket));
-        Registration { worker: Rc::downgrade(self), key }
+    /// Wakes the connection when the server drains, until what is returned is dropped.
+    pub(super) fn register(&self, socket: &Rc<RefCell<CallerSocket>>) -> Place {
+        self.sockets.enter(socket)
+    }
+
+    pub(super) fn number(&self) -> usize {
+        self.number
     }
 
     /// What is in force now.
@@ -159,26 +169,26 @@ impl Worker {
 /// Counts a connection off when it is over, however it ended.
 struct Departure(Rc<Worker>);
 
+impl Departure {
+    fn of(worker: &Rc<Worker>) -> Self {
+        metrics::on_worker(|account| account.accepted.add(1));
+        Self(Rc::clone(worker))
+    }
+}
+
 impl Drop for Departure {
     fn drop(&mut self) {
-        self.0.load.fetch_sub(1, Ordering::Relaxed);
+        self.0.load.take_one();
         metrics::on_worker(|account| account.departed.add(1));
         self.0.ended.notify_one();
     }
 }
 
-fn take_over(Arrival { listener, stream }: Arrival) -> std::io::Result<(Peer, Stream)> {
-    match stream {
-        Either::Left(stream) => {
-            // Answers leave when they are written.
-            let _ = stream.set_nodelay(true);
-            let stream = TcpStream::from_std(stream).map(Tcp::new)?;
-            Ok((Peer { listener, process: None }, Either::Left(stream)))
-        }
-        Either::Right(stream) => {
-            let stream = UnixStream::from_std(stream)?;
-            let process = stream.peer_cred().ok().map(|known| PeerProcess { uid: known.uid(), gid: known.gid() });
-            Ok((Peer { listener, process }, Either::Right(stream)))
-        }
+/// Returns when none of them accepts any more.
+async fn step_down(attendants: &mut Vec<JoinHandle<()>>) {
+    for attendant in attendants.drain(..) {
+        attendant.abort();
+        // It ends because it was aborted, which is no news.
+        let _ = attendant.await;
     }
 }

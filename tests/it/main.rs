@@ -13,6 +13,7 @@
 #![allow(clippy::disallowed_methods, reason = "the harness waits on plain threads")]
 #![allow(clippy::print_stderr, reason = "a test that failed shows what sidekey wrote")]
 
+mod accepting;
 mod admin;
 mod attacks;
 mod bounds;
