@@ -46,6 +46,8 @@ enum Watched {
     Stalled,
     /// The whole request took too long, and nothing of its answer has gone.
     Overdue,
+    /// Nothing has moved for a while: all that is waited for is the next request.
+    Quiet,
 }
 
 /// Serves `stream` until it ends. Dropping the future closes it, and cancels what was under way.
@@ -55,12 +57,21 @@ pub(super) async fn serve(worker: Rc<Worker>, peer: Peer, stream: Stream) {
     let visit = Visit::new(worker, peer);
     let mut http = Builder::new();
     http.half_close(true).max_buf_size(MAX_BUFFER);
-    let mut ending = serve_http(&http, &visit, &socket).await;
-    if let Ending::MakeRoom = ending {
-        socket.borrow_mut().make_room();
-        http.max_headers(MAX_REQUEST_FIELDS);
-        ending = serve_http(&http, &visit, &socket).await;
-    }
+    let ending = loop {
+        let awake = visit.worker().wakeful().enter(&socket);
+        // In a box, so that a connection at rest does not hold the room for it.
+        let ending = Box::pin(serve_http(&http, &visit, &socket)).await;
+        drop(awake);
+        match ending {
+            Ending::MakeRoom => {
+                socket.borrow_mut().make_room();
+                http.max_headers(MAX_REQUEST_FIELDS);
+            }
+            Ending::Rest if rest(&visit, &socket).await => {}
+            Ending::Rest => break Ending::Close,
+            ending => break ending,
+        }
+    };
     drop(registration);
     if let Some(socket) = Rc::into_inner(socket) {
         end(ending, socket.into_inner()).await;
@@ -85,6 +96,7 @@ async fn serve_http(http: &Builder, visit: &Rc<Visit>, socket: &Rc<RefCell<Calle
                 Watched::Gone | Watched::Idle => return Ending::Close,
                 Watched::SlowHeader => return Ending::Refuse(ProxyError::HeaderTimeout),
                 Watched::Stalled => return Ending::Reset,
+                Watched::Quiet => return Ending::Rest,
                 // hyper looks at the work on it whenever it is looked at itself.
                 Watched::Overdue => visit.time_out(),
             },
@@ -101,6 +113,8 @@ enum Ending {
     Refuse(ProxyError),
     /// Begin anew with room for a header of more fields than hyper takes without being told. Few have so many.
     MakeRoom,
+    /// Begin anew when the caller sends something.
+    Rest,
     /// The caller has not sent all of it: give it time to read the answer.
     Linger,
 }
@@ -125,10 +139,24 @@ impl Ending {
     }
 }
 
+/// Waits for the caller's next request with nothing but the socket. `false`: there will be none.
+async fn rest(visit: &Visit, socket: &RefCell<CallerSocket>) -> bool {
+    let mut watch = Watch::new(visit, socket);
+    let mut alarm = pin!(sleep_until(watch.first_alarm().into()));
+    poll_fn(|cx| {
+        if let Poll::Ready(begun) = socket.borrow_mut().poll_begun(cx) {
+            return Poll::Ready(begun.is_ok());
+        }
+        // The server drains, or it has been idle for too long.
+        watch.poll(cx, alarm.as_mut()).map(|_| false)
+    })
+    .await
+}
+
 async fn end(ending: Ending, socket: CallerSocket) {
     match ending {
-        // The second round has room for every header that the screen lets through.
-        Ending::Close | Ending::MakeRoom => {}
+        // After these two it is not over.
+        Ending::MakeRoom | Ending::Rest | Ending::Close => {}
         Ending::Reset => socket.reset_on_close(),
         Ending::Refuse(error) => {
             // Smaller than any socket's buffer, which is empty or has a caller behind it that does not read.
@@ -216,6 +244,9 @@ impl<'a> Watch<'a> {
         // hyper does not look at the socket between the end of a request and that of its answer.
         if self.visit.stage() != Stage::Idle && socket.between_requests() && socket.poll_gone(cx).is_ready() {
             return Some(Watched::Gone);
+        }
+        if self.visit.stage() == Stage::Idle && socket.is_quiet() {
+            return Some(Watched::Quiet);
         }
         // Nothing tells of a caller that is gone but a look at the socket's error, now and then.
         let may_be_gone = match self.visit.stage() {

@@ -16,6 +16,7 @@ mod listen;
 mod pulse;
 mod refusal;
 mod reload;
+mod rest;
 mod roster;
 mod snapshot;
 mod socket;

@@ -22,6 +22,10 @@ impl Roster {
         Place { roster: Rc::clone(self), key: self.0.borrow_mut().insert(Rc::clone(socket)) }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
     /// `visit` may enter nothing and remove nothing.
     pub(super) fn each(&self, visit: impl Fn(&mut CallerSocket)) {
         self.0.borrow().iter().for_each(|(_, socket)| visit(&mut socket.borrow_mut()));

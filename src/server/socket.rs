@@ -31,9 +31,16 @@ pub(super) struct CallerSocket {
     header_since: Option<Instant>,
     /// Whether hyper has read up to the fault: everything that is due before it has been answered.
     fault_reached: bool,
-    /// Wakes the connection's task, for those that are not its sockets: the drain.
+    /// Whether hyper has asked for more, and there is none.
+    awaited: bool,
+    /// So many rounds have passed since a byte moved, either way.
+    quiet_rounds: u8,
+    /// Wakes the connection's task, for those that are not its sockets: the drain, and the rounds.
     waker: Option<Waker>,
 }
+
+/// A connection is quiet when nothing has moved for so many rounds: the last byte may have come just before the first.
+const QUIET: u8 = 2;
 
 impl CallerSocket {
     pub(super) fn new(stream: Stream) -> Self {
@@ -45,6 +52,8 @@ impl CallerSocket {
             unblocked_at: None,
             header_since: None,
             fault_reached: false,
+            awaited: false,
+            quiet_rounds: 0,
             waker: None,
         }
     }
@@ -108,7 +117,29 @@ impl CallerSocket {
         self.screen.poll_ahead(&mut self.stream, cx)
     }
 
-    /// Remembers whom to wake when the server drains.
+    /// A round of the worker: one that has become quiet is told.
+    pub(super) fn pass_round(&mut self) {
+        self.quiet_rounds = self.quiet_rounds.saturating_add(1);
+        if self.quiet_rounds == QUIET {
+            self.wake();
+        }
+    }
+
+    /// Whether the caller has not sent anything after its last request, all of which hyper has used up, and whose answer has
+    /// gone; and not just now.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let has_gone = self.quiet_rounds >= QUIET && self.blocked_since.is_none();
+        has_gone && self.awaited && self.screen.is_empty() && self.between_requests()
+    }
+
+    /// Waits without hyper for the caller to send something, or to close. What it sends is kept for hyper.
+    pub(super) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.awaited = false;
+        let broken = self.screen.poll_ahead(&mut self.stream, cx);
+        if self.screen.is_empty() { broken } else { Poll::Ready(Ok(())) }
+    }
+
+    /// Remembers whom to wake when the server drains, or a round finds it quiet.
     pub(super) fn note_waker(&mut self, cx: &Context<'_>) {
         match &mut self.waker {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -156,6 +187,10 @@ impl CallerSocket {
         let before = buffer.filled().len();
         let read = self.screen.poll_read(&mut self.stream, cx, buffer);
         let passed = buffer.filled().len() > before;
+        self.awaited = read.is_pending();
+        if passed {
+            self.quiet_rounds = 0;
+        }
         self.fault_reached |= read.is_ready() && !passed && self.screen.fault().is_some();
         // Empty lines are no header yet (RFC 9112 2.2). What is held behind bytes that went on has only just begun.
         let in_header = self.screen.partial().iter().any(|&b| b != b'\r' && b != b'\n') && self.between_requests();
@@ -166,6 +201,7 @@ impl CallerSocket {
     }
 
     fn note_write(&mut self, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.quiet_rounds = 0;
         match (&wrote, self.blocked_since) {
             (Poll::Pending, None) => self.blocked_since = Some(Instant::now()),
             (Poll::Ready(_), Some(_)) => {

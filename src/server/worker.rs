@@ -16,6 +16,7 @@ use super::connection;
 use super::crew::Load;
 use super::entrance::Entrance;
 use super::listen::Door;
+use super::rest::Wakeful;
 use super::roster::{Place, Roster};
 use super::snapshot::{Limits, Snapshot};
 use super::socket::CallerSocket;
@@ -48,6 +49,7 @@ pub(crate) struct Worker {
     leaving: Cell<bool>,
     draining: Cell<bool>,
     sockets: Rc<Roster>,
+    wakeful: Rc<Wakeful>,
     /// Told whenever a connection ends.
     ended: Notify,
     number: usize,
@@ -64,6 +66,7 @@ impl Worker {
             leaving: Cell::new(false),
             draining: Cell::new(false),
             sockets: Rc::default(),
+            wakeful: Rc::default(),
             ended: Notify::new(),
             number,
             load,
@@ -141,6 +144,11 @@ impl Worker {
     /// Wakes the connection when the server drains, until what is returned is dropped.
     pub(super) fn register(&self, socket: &Rc<RefCell<CallerSocket>>) -> Place {
         self.sockets.enter(socket)
+    }
+
+    /// Its connections that are not at rest.
+    pub(super) fn wakeful(&self) -> &Rc<Wakeful> {
+        &self.wakeful
     }
 
     pub(super) fn number(&self) -> usize {

@@ -63,6 +63,11 @@ impl<F: Framing> Screen<F> {
         self.held.get(self.admitted..).unwrap_or_default()
     }
 
+    /// Whether there is nothing to pass on, and no end or fault to tell of.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.fault.is_none() && !self.ended
+    }
+
     /// Whether reading ahead has stopped, for it has read enough.
     pub(crate) fn is_full_ahead(&self) -> bool {
         self.held.len() >= AHEAD
