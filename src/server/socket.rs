@@ -184,6 +184,11 @@ impl CallerSocket {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // hyper reads on: no WebSocket has come of the last request.
+        if self.screen.framing().is_undecided() && !self.screen.has_admitted() {
+            self.screen.framing().stay();
+            self.screen.resume();
+        }
         let before = buffer.filled().len();
         let read = self.screen.poll_read(&mut self.stream, cx, buffer);
         let passed = buffer.filled().len() > before;

@@ -11,6 +11,9 @@ pub(super) struct FramingFields {
     pub(super) content_length: Option<u64>,
     pub(super) chunked: bool,
     pub(super) hosts: usize,
+    /// How many fields ask for another protocol, and whether the last of them is for WebSocket alone.
+    upgrades: usize,
+    websocket: bool,
 }
 
 /// A block of lines that ends with an empty one: a header, or the trailers of a chunked body.
@@ -144,9 +147,18 @@ fn fault_after_name(name: &[u8], rest: &[u8]) -> Malformed {
 }
 
 impl FramingFields {
+    /// Whether WebSocket is asked for, and nothing beside it.
+    pub(super) fn asks_for_websocket(&self) -> bool {
+        self.upgrades == 1 && self.websocket
+    }
+
     fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.hosts += 1,
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.upgrades += 1;
+                self.websocket = value.trim_ascii().eq_ignore_ascii_case(b"websocket");
+            }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 // Even two that agree: an origin may read the first, the last, or their list (RFC 9110 8.6).
                 if self.content_length.is_some() {

@@ -26,9 +26,15 @@ pub(crate) struct RequestFraming {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Header,
-    Body { remaining: u64 },
+    /// After a request for a WebSocket: what comes next is a request only if that does not come about.
+    Undecided,
+    Body {
+        remaining: u64,
+    },
     ChunkSize,
-    ChunkData { remaining: u64 },
+    ChunkData {
+        remaining: u64,
+    },
     Trailers,
 }
 
@@ -57,7 +63,19 @@ impl RequestFraming {
 
     /// Whether the last admitted byte ended a request (or there was none yet).
     pub(crate) fn between_requests(&self) -> bool {
-        self.state == State::Header
+        matches!(self.state, State::Header | State::Undecided)
+    }
+
+    /// Whether what comes next waits for the answer to a request for a WebSocket.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.state == State::Undecided
+    }
+
+    /// No WebSocket has come about: what comes next is a request.
+    pub(crate) fn stay(&mut self) {
+        if self.is_undecided() {
+            self.state = State::Header;
+        }
     }
 
     /// Admits as much as one state can, and moves on. `None`: more bytes are needed.
@@ -82,6 +100,7 @@ impl RequestFraming {
                 self.state = after_header(version, self.block.framing)?;
                 Ok(Some(blank + end))
             }
+            State::Undecided => Ok(None),
             State::Body { remaining } => {
                 let (length, remaining) = take(bytes, remaining);
                 self.state = if remaining == 0 { State::Header } else { State::Body { remaining } };
@@ -185,6 +204,7 @@ fn after_header(version: Version, framing: FramingFields) -> Result<State, Malfo
     }
     Ok(match framing.content_length {
         _ if framing.chunked => State::ChunkSize,
+        None | Some(0) if version == Version::Http11 && framing.asks_for_websocket() => State::Undecided,
         None | Some(0) => State::Header,
         Some(remaining) => State::Body { remaining },
     })

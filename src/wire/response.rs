@@ -10,6 +10,8 @@ pub(crate) const MAX_INTERIM: usize = 16;
 /// Where in an upstream's answer the next byte stands.
 pub(crate) struct ResponseFraming {
     in_header: bool,
+    /// It has switched to another protocol: nothing after that is HTTP.
+    switched: bool,
     interim: usize,
     /// What is known of the header that has not come whole.
     block: Block,
@@ -19,7 +21,7 @@ pub(crate) struct ResponseFraming {
 
 impl ResponseFraming {
     pub(crate) fn new() -> Self {
-        Self { in_header: false, interim: 0, block: Block::new(USUAL_FIELDS), status: None }
+        Self { in_header: false, switched: false, interim: 0, block: Block::new(USUAL_FIELDS), status: None }
     }
 
     /// A request is about to leave: the next bytes are a header.
@@ -45,7 +47,8 @@ impl ResponseFraming {
                 return Err(Malformed::TooManyInterim);
             }
         }
-        *self = Self { in_header: status.interim, interim: self.interim, ..Self::new() };
+        let Status { interim: in_header, switched, .. } = status;
+        *self = Self { in_header, switched, interim: self.interim, ..Self::new() };
         Ok(Some(end))
     }
 }
@@ -60,7 +63,7 @@ impl Framing for ResponseFraming {
                 Err(fault) => return (admitted, Some(fault)),
             }
         }
-        (bytes.len(), None)
+        if self.switched { (admitted, None) } else { (bytes.len(), None) }
     }
 }
 
@@ -70,6 +73,7 @@ struct Status {
     http10: bool,
     /// Another header will follow: any 1xx but 101.
     interim: bool,
+    switched: bool,
 }
 
 /// `HTTP/1.x CODE [reason]`. The space after the code may be missing where there is no reason, as several servers have
@@ -83,7 +87,8 @@ fn status_line(line: &[u8]) -> Option<Status> {
         && matches!(code.first(), Some(b'1'..=b'9'))
         && (reason.is_empty() || reason.starts_with(b" "))
         && reason.iter().all(|&b| b == b'\t' || (b >= b' ' && b != 0x7f));
-    legal.then_some(Status { http10: version == b'0', interim: code.starts_with(b"1") && code != b"101" })
+    let switched = code == b"101";
+    legal.then_some(Status { http10: version == b'0', interim: code.starts_with(b"1") && !switched, switched })
 }
 
 #[cfg(test)]
@@ -126,6 +131,18 @@ mod tests {
         ] {
             assert_eq!(admit(response), (0, Some(expected)), "{}", String::from_utf8_lossy(response));
         }
+    }
+
+    #[test]
+    fn keeps_what_comes_after_a_switch_to_another_protocol() {
+        let switch = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+        let with_more = [&switch[..], b"\x81\x02hi"].concat();
+        let mut framing = ResponseFraming::new();
+        framing.expect_header();
+        assert_eq!(framing.admit(&with_more), (switch.len(), None));
+        assert_eq!(framing.admit(b"HTTP/1.1 200 OK\r\n\r\n"), (0, None));
+        framing.expect_header();
+        assert_eq!(framing.admit(b"HTTP/1.1 204\r\n\r\n").0, 16);
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl<F: Framing> Screen<F> {
         self.admit_held();
     }
 
+    /// Whether something that may be passed on has not been.
+    pub(crate) fn has_admitted(&self) -> bool {
+        self.admitted > 0
+    }
+
     /// Whether the other side will send nothing more.
     pub(crate) fn ended(&self) -> bool {
         self.ended

@@ -166,3 +166,31 @@ fn bounds_the_header() {
     assert_eq!(roomy_fault(&with(127)), None);
     assert_eq!(roomy_fault(&with(128)), Some(Malformed::TooManyFields));
 }
+
+#[test]
+fn what_comes_after_a_request_for_a_websocket_waits_for_its_answer() {
+    let with = |fields: &str| format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n").into_bytes();
+    let next = b"GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
+    for fields in ["Upgrade: websocket\r\n", "upgrade:  WebSocket \r\n", "Content-Length: 0\r\nUpgrade: websocket\r\n"]
+    {
+        let asking = with(fields);
+        let mut framing = RequestFraming::new();
+        assert_eq!(framing.admit(&[&asking[..], next].concat()), (asking.len(), None), "{fields}");
+        assert!(framing.is_undecided() && framing.between_requests());
+        // Nor does it matter what it is.
+        assert_eq!(framing.admit(b"\x81\x02hi"), (0, None));
+        framing.stay();
+        assert_eq!(framing.admit(next), (next.len(), None), "{fields}");
+    }
+    for fields in [
+        "Upgrade: h2c\r\n",
+        "Upgrade: websocket, h2c\r\n",
+        "Upgrade: websocket\r\nUpgrade: websocket\r\n",
+        "Upgrade: websocket\r\nUpgrade: h2c\r\n",
+        "X-Upgrade: websocket\r\n",
+        "Upgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+    ] {
+        let both = [&with(fields)[..], next].concat();
+        assert_eq!(RequestFraming::new().admit(&both), (both.len(), None), "{fields}");
+    }
+}
