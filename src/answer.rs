@@ -33,7 +33,8 @@ pub(crate) fn no_content() -> Response<()> {
 /// The body of an answer, with the record of its request. Dropping it ends both.
 pub(crate) struct AnswerBody {
     source: Source,
-    record: AccessRecord,
+    /// `None`: a tunnel has it.
+    record: Option<AccessRecord>,
     visit: Rc<Visit>,
     /// Why it cannot go on, told one poll late.
     broken: Option<BrokenAnswer>,
@@ -48,15 +49,20 @@ enum Source {
 
 impl AnswerBody {
     pub(crate) fn own(text: Bytes, record: AccessRecord, visit: Rc<Visit>) -> Box<Self> {
-        Self::new(Source::Own(Full::new(text)), record, visit)
+        Self::new(Source::Own(Full::new(text)), Some(record), visit)
     }
 
     pub(crate) fn streamed(body: StreamedBody, record: AccessRecord, visit: Rc<Visit>) -> Box<Self> {
-        Self::new(Source::Streamed(body), record, visit)
+        Self::new(Source::Streamed(body), Some(record), visit)
+    }
+
+    /// Nothing, as a tunnel follows.
+    pub(crate) fn none(visit: Rc<Visit>) -> Box<Self> {
+        Self::new(Source::Own(Full::default()), None, visit)
     }
 
     /// Boxed: it is handed on more often than it is long.
-    fn new(source: Source, record: AccessRecord, visit: Rc<Visit>) -> Box<Self> {
+    fn new(source: Source, record: Option<AccessRecord>, visit: Rc<Visit>) -> Box<Self> {
         visit.begin_answer();
         let mut body = Box::new(Self { source, record, visit, broken: None });
         body.note_end();
@@ -72,7 +78,19 @@ impl AnswerBody {
 
     fn note_end(&mut self) {
         if self.is_end_stream() {
-            self.record.finish();
+            self.finish();
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.finish();
+        }
+    }
+
+    fn break_off(&mut self, broken: &BrokenAnswer) {
+        if let Some(record) = &mut self.record {
+            record.broke_off(broken);
         }
     }
 }
@@ -94,15 +112,17 @@ impl Body for AnswerBody {
         };
         match &polled {
             Poll::Pending => self.wait(),
-            Poll::Ready(None) => self.record.finish(),
+            Poll::Ready(None) => self.finish(),
             Poll::Ready(Some(Ok(frame))) => {
                 self.visit.stop_waiting();
-                self.record.received(frame.data_ref().map_or(0, Bytes::len));
+                if let Some(record) = &mut self.record {
+                    record.received(frame.data_ref().map_or(0, Bytes::len));
+                }
                 self.note_end();
             }
             Poll::Ready(Some(Err(broken))) => {
                 self.visit.break_answer();
-                self.record.broke_off(broken);
+                self.break_off(broken);
             }
         }
         if let Poll::Ready(Some(Err(broken))) = polled {
@@ -132,13 +152,13 @@ impl Body for AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        if let Source::Streamed(body) = &self.source {
-            self.record.scrubbed(body.scrubbed());
+        if let (Source::Streamed(body), Some(record)) = (&self.source, &mut self.record) {
+            record.scrubbed(body.scrubbed());
         }
         if self.visit.waits_in_vain() {
-            self.record.broke_off(&BrokenAnswer::Stalled);
+            self.break_off(&BrokenAnswer::Stalled);
         } else if self.visit.is_overdue() {
-            self.record.broke_off(&BrokenAnswer::Overdue);
+            self.break_off(&BrokenAnswer::Overdue);
         }
         self.visit.end();
     }

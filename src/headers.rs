@@ -17,6 +17,7 @@ use crate::caller::Caller;
 use crate::policy::{self, Grant};
 use crate::route::{Spoken, Target};
 use crate::scrub;
+use crate::tunnel::handshake;
 use crate::upstream::{Exchange, RequestBody, Upstream};
 
 /// A request that may cross, and has no credential yet. Always boxed, as every stage from here on hands it to the next.
@@ -26,6 +27,8 @@ pub(crate) struct Outgoing {
     pub(crate) exchange: Rc<Exchange>,
     /// Told when the upstream wants the body that the caller holds back.
     pub(crate) wants_body: Option<Arc<Notify>>,
+    /// Whether it asks for a WebSocket: it needs a connection that speaks HTTP/1.1, and has it for itself if that comes about.
+    pub(crate) wants_tunnel: bool,
 }
 
 /// Takes off what may not cross, the caller's token wherever it stands, and says where the request goes.
@@ -34,6 +37,8 @@ pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant, caller: &Caller
     let is_empty = incoming.is_end_stream();
     let had_length = is_empty && head.headers.contains_key(CONTENT_LENGTH);
     let expects = !is_empty && head.headers.contains_key(EXPECT);
+    // Nobody could keep the promise to clean what passes.
+    let wants_tunnel = !grant.target().upstream.scrubs_body() && handshake::is_asked_for(&head);
     readdress(&mut head, grant.target());
     caller.take_off_token(&mut head.headers);
     if is_empty {
@@ -41,22 +46,26 @@ pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant, caller: &Caller
         if had_length || matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
             head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
+        if wants_tunnel {
+            handshake::put_on(&mut head.headers);
+        }
         let exchange = Exchange::new();
-        return Box::new(Outgoing { head, body: RequestBody::Empty, exchange, wants_body: None });
+        return Box::new(Outgoing { head, body: RequestBody::Empty, exchange, wants_body: None, wants_tunnel });
     }
     match incoming.size_hint().exact() {
         Some(length) => head.headers.insert(CONTENT_LENGTH, length.into()),
         None => head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
     };
     let (body, exchange, wants_body) = RequestBody::streamed(incoming, &grant.target().upstream, expects);
-    Box::new(Outgoing { head, body, exchange, wants_body })
+    Box::new(Outgoing { head, body, exchange, wants_body, wants_tunnel: false })
 }
 
 /// As [`prepare`], for a request of sidekey's own: it has no caller, and no body.
 pub(crate) fn prepare_own(request: Request<()>, grant: &Grant) -> Box<Outgoing> {
     let (mut head, ()) = request.into_parts();
     readdress(&mut head, grant.target());
-    Box::new(Outgoing { head, body: RequestBody::Empty, exchange: Exchange::new(), wants_body: None })
+    let (body, exchange) = (RequestBody::Empty, Exchange::new());
+    Box::new(Outgoing { head, body, exchange, wants_body: None, wants_tunnel: false })
 }
 
 /// Takes off a request's header what may not cross, its framing too, and puts on where it goes.
@@ -191,7 +200,8 @@ fn is_framing_or_routing(name: &str) -> bool {
     )
 }
 
-fn names_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+/// Whether a field that is a list has `token` in it.
+pub(crate) fn names_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     headers
         .get_all(name)
         .iter()

@@ -19,6 +19,7 @@
 //! | 8 | `credential` | how does the credential go on? | [`Authorized`] |
 //! | 9 | `upstream` | what does the vendor say? | `Answer` |
 //! | 10 | `headers`, `scrub` | what of it may the caller see? | the answer |
+//! | | `tunnel` | has it become a WebSocket? | bytes, both ways |
 //!
 //! The types hold the order: a [`Grant`] has one maker and is used up by placing the credential, and nothing but what
 //! is [`Authorized`] can be sent.
@@ -55,6 +56,7 @@ mod secret;
 mod server;
 mod service_manager;
 pub mod telemetry;
+mod tunnel;
 mod upstream;
 mod wire;
 

@@ -15,6 +15,7 @@ use crate::browser::Page;
 use crate::error::ProxyError;
 use crate::server::{Snapshot, Visit};
 use crate::telemetry::access::AccessRecord;
+use crate::tunnel::{Tunnel, handshake};
 use crate::{browser, credential, headers, limits, max_forwards, policy, scrub, upstream};
 
 /// Answers a request. Never fails: what goes wrong is an answer, too.
@@ -33,6 +34,9 @@ pub(crate) async fn handle(visit: Rc<Visit>, request: Request<Incoming>) -> Resp
     let mut response = match outcome {
         Ok(Reply::Upstream(mut answer)) => {
             record.answered(&mut answer.head);
+            if answer.body.is_switched() {
+                return switch(*answer, record, visit);
+            }
             let upstream::Answer { head, body, .. } = *answer;
             Response::from_parts(head, AnswerBody::streamed(body, record, visit))
         }
@@ -89,9 +93,22 @@ async fn forward(
     Ok(Reply::Upstream(answer))
 }
 
+/// The answer after which the connection is a tunnel. Whatever else is put on an answer, this one says nothing of: it is no
+/// answer to a page, and the connection's last in any case.
+fn switch(answer: upstream::Answer, mut record: AccessRecord, visit: Rc<Visit>) -> Response<Box<AnswerBody>> {
+    record.scrubbed(answer.body.scrubbed());
+    if let Some(far) = answer.body.into_far() {
+        visit.become_tunnel(Tunnel::new(far, record));
+    }
+    Response::from_parts(answer.head, AnswerBody::none(visit))
+}
+
 /// What of an answer may cross. Scrubbing comes last, as what the others leave is what the caller sees.
 fn clean(answer: &mut upstream::Answer, for_page: bool) -> Result<(), ProxyError> {
     headers::clean(&mut answer.head.headers, &answer.upstream, &answer.spoken);
+    if answer.body.is_switched() {
+        handshake::put_on(&mut answer.head.headers);
+    }
     if for_page {
         browser::forget_vendors_cors(&mut answer.head.headers);
     }

@@ -364,6 +364,8 @@ pub(crate) struct Timeouts {
     pub(crate) idle: Duration,
     /// Between two pieces of a body that the caller sends: `[server] body_timeout`.
     pub(crate) body: Duration,
+    /// For how long both sides of a WebSocket may be silent.
+    pub(crate) tunnel: Duration,
     /// From the request's header to the answer's last byte.
     pub(crate) request: Option<Duration>,
 }

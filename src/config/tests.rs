@@ -68,7 +68,7 @@ fn the_least_config_has_every_default() {
     let timeouts = upstream.timeouts;
     let seconds =
         [timeouts.lookup, timeouts.connect, timeouts.tls, timeouts.response, timeouts.idle].map(|t| t.as_secs());
-    assert_eq!(seconds, [5, 5, 10, 60, 60]);
+    assert_eq!((seconds, timeouts.tunnel.as_secs()), ([5, 5, 10, 60, 60], 3600));
     assert_eq!((upstream.pool.idle.as_secs(), upstream.pool.max_idle), (50, 256));
     assert!(upstream.tls.extra_roots.is_empty() && upstream.tls.server_name.is_none() && upstream.tls.client.is_none());
     assert!(config.browser.allow_origins.is_empty());

@@ -20,6 +20,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     response: Duration::from_secs(60),
     idle: Duration::from_secs(60),
     body: BODY_TIMEOUT,
+    tunnel: Duration::from_secs(60 * 60),
     request: None,
 };
 /// The idle time is below the minute that many servers and load balancers keep a connection.
@@ -236,6 +237,7 @@ fn read_timeouts(table: &mut Table<'_>) -> Timeouts {
         tls: table.duration("tls").unwrap_or(TIMEOUTS.tls),
         response: table.duration("response").unwrap_or(TIMEOUTS.response),
         idle: table.duration("idle").unwrap_or(TIMEOUTS.idle),
+        tunnel: table.duration("tunnel").unwrap_or(TIMEOUTS.tunnel),
         request: table.duration("request"),
         ..TIMEOUTS
     }

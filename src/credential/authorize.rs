@@ -86,6 +86,11 @@ impl Authorized {
         self.can_be_replayed() || matches!(self.outgoing.body, RequestBody::Streamed(_))
     }
 
+    /// Whether it asks for a WebSocket: only HTTP/1.1 carries that, on a connection of its own.
+    pub(crate) fn wants_tunnel(&self) -> bool {
+        self.outgoing.wants_tunnel
+    }
+
     pub(crate) fn head(&self) -> &request::Parts {
         &self.outgoing.head
     }

@@ -47,7 +47,7 @@ impl RequestPath {
             head.headers.insert(CONTENT_LENGTH, body.len().into());
             RequestBody::whole(body.clone(), &exchange)
         };
-        let outgoing = Box::new(Outgoing { head, body: whole, exchange, wants_body: None });
+        let outgoing = Box::new(Outgoing { head, body: whole, exchange, wants_body: None, wants_tunnel: false });
         let mut authorized: Authorized = credential::authorize(grant, outgoing).now_or_never()?.ok()?;
         Some(authorized.take(false))
     }

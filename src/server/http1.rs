@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Sleep, sleep_until, timeout};
 
+use super::near::Near;
 use super::refusal;
 use super::socket::{CallerIo, CallerSocket, Stream};
 use super::visit::{Stage, Visit};
@@ -21,6 +22,7 @@ use super::worker::Worker;
 use crate::caller::Peer;
 use crate::error::ProxyError;
 use crate::proxy;
+use crate::tunnel::Tunnel;
 use crate::wire::{MAX_BUFFER, MAX_REQUEST_FIELDS, Malformed};
 
 /// A caller that has closed its side may be gone, or may be reading still: it is asked after so long.
@@ -74,7 +76,7 @@ pub(super) async fn serve(worker: Rc<Worker>, peer: Peer, stream: Stream) {
     };
     drop(registration);
     if let Some(socket) = Rc::into_inner(socket) {
-        end(ending, socket.into_inner()).await;
+        end(ending, socket.into_inner(), visit.worker()).await;
     }
 }
 
@@ -117,12 +119,20 @@ enum Ending {
     Rest,
     /// The caller has not sent all of it: give it time to read the answer.
     Linger,
+    /// The last answer was a 101: what follows is another protocol.
+    Switch(Box<Tunnel>),
 }
 
 impl Ending {
     fn of(outcome: hyper::Result<()>, visit: &Visit, socket: &RefCell<CallerSocket>) -> Self {
         let mut socket = socket.borrow_mut();
         let between_requests = socket.between_requests();
+        // Where not all of the 101 has gone out, the tunnel ends here.
+        if let Some(tunnel) = visit.take_tunnel()
+            && outcome.is_ok()
+        {
+            return Self::Switch(tunnel);
+        }
         match (outcome, socket.fault()) {
             // HTTP/1.0 reads until the end, whatever ends it.
             (Err(_), _) if visit.answer_is_broken() && !visit.takes_interim() => Self::Reset,
@@ -153,7 +163,7 @@ async fn rest(visit: &Visit, socket: &RefCell<CallerSocket>) -> bool {
     .await
 }
 
-async fn end(ending: Ending, socket: CallerSocket) {
+async fn end(ending: Ending, socket: CallerSocket, worker: &Worker) {
     match ending {
         // After these two it is not over.
         Ending::MakeRoom | Ending::Rest | Ending::Close => {}
@@ -164,6 +174,14 @@ async fn end(ending: Ending, socket: CallerSocket) {
             linger(socket.into_stream()).await;
         }
         Ending::Linger => linger(socket.into_stream()).await,
+        Ending::Switch(tunnel) => {
+            let mut near = Near(socket);
+            // Boxed: every connection would have room for it.
+            let run = tunnel.run(&mut near, worker.limits().write_timeout, worker.curfew().rings());
+            if Box::pin(run).await {
+                near.0.reset_on_close();
+            }
+        }
     }
 }
 
@@ -235,7 +253,8 @@ impl<'a> Watch<'a> {
     fn look(&mut self, cx: &mut Context<'_>) -> Option<Watched> {
         let mut socket = self.socket.borrow_mut();
         socket.note_waker(cx);
-        let draining = self.visit.worker().draining() && !self.told_to_drain;
+        // hyper would not wait until a 101 that it has begun to write has gone out.
+        let draining = self.visit.worker().draining() && !self.told_to_drain && !self.visit.will_be_tunnel();
         // What has been sent has begun: it is read first, though hyper has not seen it yet.
         if draining && (self.visit.stage() != Stage::Idle || !socket.has_begun()) {
             self.told_to_drain = true;

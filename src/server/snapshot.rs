@@ -26,6 +26,7 @@ pub(super) struct Limits {
     pub(super) header_timeout: Duration,
     pub(super) keep_alive: Duration,
     pub(super) write_timeout: Duration,
+    pub(super) drain: Duration,
 }
 
 impl Snapshot {
@@ -52,7 +53,7 @@ impl Snapshot {
 
 impl Limits {
     fn new(server: &config::Server) -> Self {
-        let config::Server { header_timeout, keep_alive, write_timeout, .. } = *server;
-        Self { header_timeout, keep_alive, write_timeout }
+        let config::Server { header_timeout, keep_alive, write_timeout, drain, .. } = *server;
+        Self { header_timeout, keep_alive, write_timeout, drain }
     }
 }

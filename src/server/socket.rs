@@ -183,6 +183,16 @@ impl CallerSocket {
         }
     }
 
+    /// Reads what comes after HTTP.
+    pub(super) fn poll_read_other(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.screen.poll_read_other(&mut self.stream, cx, buffer)
+    }
+
+    /// Where what comes after HTTP is written.
+    pub(super) fn stream(&mut self) -> Pin<&mut Stream> {
+        Pin::new(&mut self.stream)
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // hyper reads on: no WebSocket has come of the last request.
         if self.screen.framing().is_undecided() && !self.screen.has_admitted() {

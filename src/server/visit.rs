@@ -1,6 +1,6 @@
 //! What a caller's connection and the request on it tell each other.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -12,6 +12,7 @@ use super::snapshot::Snapshot;
 use super::worker::Worker;
 use crate::caller::Peer;
 use crate::error::ProxyError;
+use crate::tunnel::Tunnel;
 
 /// One caller's connection, as the request path sees it.
 pub(crate) struct Visit {
@@ -29,6 +30,8 @@ pub(crate) struct Visit {
     overdue: Cell<bool>,
     /// Whether the last answer broke off.
     broken: Cell<bool>,
+    /// What the connection becomes when the last answer, a 101, has gone out.
+    tunnel: RefCell<Option<Box<Tunnel>>>,
 }
 
 /// Where the connection's request is.
@@ -54,6 +57,7 @@ impl Visit {
             due: Cell::new(None),
             overdue: Cell::new(false),
             broken: Cell::new(false),
+            tunnel: RefCell::new(None),
         })
     }
 
@@ -95,6 +99,19 @@ impl Visit {
         self.due.set(None);
         self.overdue.set(false);
         self.idle_since.set(Instant::now());
+    }
+
+    /// Its answer is a 101: the connection is no HTTP connection after it.
+    pub(crate) fn become_tunnel(&self, tunnel: Box<Tunnel>) {
+        self.tunnel.replace(Some(tunnel));
+    }
+
+    pub(super) fn will_be_tunnel(&self) -> bool {
+        self.tunnel.borrow().is_some()
+    }
+
+    pub(super) fn take_tunnel(&self) -> Option<Box<Tunnel>> {
+        self.tunnel.take()
     }
 
     /// The request has `limit` from now on, if any, its answer included.

@@ -14,6 +14,7 @@ use super::arrival::{Accepted, Arrival};
 use super::blueprint::Blueprint;
 use super::connection;
 use super::crew::Load;
+use super::curfew::Curfew;
 use super::entrance::Entrance;
 use super::listen::Door;
 use super::rest::Wakeful;
@@ -52,6 +53,7 @@ pub(crate) struct Worker {
     wakeful: Rc<Wakeful>,
     /// Told whenever a connection ends.
     ended: Notify,
+    curfew: Curfew,
     number: usize,
     load: Arc<Load>,
 }
@@ -68,6 +70,7 @@ impl Worker {
             sockets: Rc::default(),
             wakeful: Rc::default(),
             ended: Notify::new(),
+            curfew: Curfew::default(),
             number,
             load,
         })
@@ -136,9 +139,20 @@ impl Worker {
     async fn drain(&self) {
         self.draining.set(true);
         self.sockets.each(|socket| socket.wake());
-        while self.load.count() > 0 {
-            self.ended.notified().await;
+        let all = async {
+            while self.load.count() > 0 {
+                self.ended.notified().await;
+            }
+        };
+        tokio::select! {
+            () = all => {}
+            never = self.curfew.keep(self.limits().drain) => match never {},
         }
+    }
+
+    /// When what has no end of its own is to end.
+    pub(super) fn curfew(&self) -> &Curfew {
+        &self.curfew
     }
 
     /// Wakes the connection when the server drains, until what is returned is dropped.

@@ -47,6 +47,16 @@ pub(crate) struct AccessRecord {
     received: u64,
     scrubbed: u64,
     finished: bool,
+    /// What it has become, if it has become one.
+    tunnel: Option<Box<TunnelRecord>>,
+}
+
+/// A WebSocket, which a request has become.
+struct TunnelRecord {
+    /// How long the request took until then.
+    handshake: Duration,
+    /// Who ended it, where it was neither side's failure.
+    ended_by: Option<&'static str>,
 }
 
 /// Who answered.
@@ -98,6 +108,7 @@ impl AccessRecord {
             received: 0,
             scrubbed: 0,
             finished: false,
+            tunnel: None,
         }
     }
 
@@ -187,6 +198,29 @@ impl AccessRecord {
         self.received += bytes as u64;
     }
 
+    /// The answer was a 101: bytes pass both ways from now on.
+    pub(crate) fn begin_tunnel(&mut self) {
+        let handshake = self.began.elapsed();
+        self.tunnel = Some(Box::new(TunnelRecord { handshake, ended_by: None }));
+        if let Some(upstream) = &self.upstream {
+            upstream.account().tunnels.begin();
+        }
+    }
+
+    /// Bytes have gone to the upstream, through the tunnel.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        if let Some(exchange) = &self.exchange {
+            exchange.count(bytes);
+        }
+    }
+
+    /// The tunnel has come to its end, and neither side has failed.
+    pub(crate) fn tunnel_ended_by(&mut self, whom: &'static str) {
+        if let Some(tunnel) = &mut self.tunnel {
+            tunnel.ended_by = Some(whom);
+        }
+    }
+
     /// The credential was found in the answer, and taken out, so many times.
     pub(crate) fn scrubbed(&mut self, times: u64) {
         self.scrubbed = times;
@@ -213,7 +247,8 @@ impl AccessRecord {
             outcome,
             problem: self.refusal.as_ref().map(|refusal| refusal.slug),
             limit: self.refusal.as_ref().and_then(|refusal| refusal.limit),
-            took,
+            took: self.tunnel.as_ref().map_or(took, |tunnel| tunnel.handshake),
+            tunnel: self.tunnel.as_ref().map(|tunnel| took.saturating_sub(tunnel.handshake)),
             phases: self.exchange.as_ref().map(|exchange| exchange.phases()),
             sent: self.exchange.as_ref().map_or(0, |exchange| exchange.sent()),
             received: self.received,

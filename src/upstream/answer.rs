@@ -13,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::Upstream;
 use super::body::{Exchange, Upload};
 use super::connection::{Connection, Fault, Received};
+use super::tunnel::Far;
 use crate::headers;
 use crate::limits::Permit;
 use crate::scrub::{BodyScrubber, Scrubber};
@@ -29,6 +30,10 @@ pub(crate) enum BrokenAnswer {
     Stalled,
     #[error("the request took longer than `timeouts.request`")]
     Overdue,
+    #[error("the upstream's side of the tunnel broke off")]
+    Tunnel(#[source] std::io::Error),
+    #[error("the upstream stopped taking what came through the tunnel")]
+    TunnelStuck,
 }
 
 /// A body that passes through. When it has ended, its connection goes back to the pool; dropped before, it is closed, or
@@ -43,7 +48,9 @@ pub(crate) struct StreamedBody {
     found: u64,
     had_trailers: bool,
     /// Its place among the requests under way, which it has until its end.
-    _permit: Option<Permit>,
+    permit: Option<Permit>,
+    /// Whether there is no body, but a tunnel: the connection is never used again.
+    switched: bool,
 }
 
 /// What a body that is cleaned as it passes has beyond one that is not.
@@ -101,15 +108,47 @@ impl StreamedBody {
             scrubbing: None,
             found: 0,
             had_trailers: false,
-            _permit: None,
+            permit: None,
+            switched: false,
         };
         body.note_end();
         body
     }
 
+    /// What an answer has in a body's place when the upstream has switched to another protocol.
+    pub(super) fn switched(incoming: Received, lease: Lease, scrubber: Rc<Scrubber>) -> Self {
+        let lease = Lease { early: true, ..lease };
+        let idle_limit = lease.upstream.timeouts().idle;
+        let (scrubbing, lease) = (None, Some(lease));
+        Self {
+            incoming,
+            lease,
+            idle_limit,
+            scrubber,
+            scrubbing,
+            found: 0,
+            had_trailers: false,
+            permit: None,
+            switched: true,
+        }
+    }
+
+    pub(crate) fn is_switched(&self) -> bool {
+        self.switched
+    }
+
+    /// The upstream's side of the tunnel, if there is one.
+    pub(crate) fn into_far(self) -> Option<Far> {
+        let Lease { upstream, connection, .. } = self.lease.filter(|_| self.switched)?;
+        match connection {
+            Connection::Http1(connection) => Some(Far::new(upstream, connection, self.permit)),
+            Connection::Http2(_) => None,
+        }
+    }
+
     /// From now on the request is under way as long as this is.
     pub(crate) fn hold(&mut self, permit: Permit) {
-        self._permit = Some(permit);
+        self.permit = Some(permit);
     }
 
     /// How long the upstream may pause between two pieces.

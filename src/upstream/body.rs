@@ -126,6 +126,11 @@ impl Exchange {
         self.touch();
     }
 
+    /// More has been sent, through a tunnel.
+    pub(crate) fn count(&self, bytes: usize) {
+        self.sent.set(self.sent.get() + bytes as u64);
+    }
+
     /// The bytes of the body that were sent to the upstream: what was only read, to be signed, was not.
     pub(crate) fn sent(&self) -> u64 {
         if self.phases.has_left() { self.sent.get() } else { 0 }

@@ -91,6 +91,14 @@ impl Connection {
 }
 
 impl Connection {
+    /// Whether it can become another protocol's: all of the request has left, and no other is on it.
+    pub(super) fn can_switch(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.is_flushed(),
+            Self::Http2(_) => false,
+        }
+    }
+
     /// The next piece of the answer whose header has come on it.
     pub(super) fn poll_answer(
         &mut self,

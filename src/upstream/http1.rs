@@ -168,6 +168,11 @@ impl Connection {
         self.socket.borrow().is_flushed()
     }
 
+    /// What hyper has left behind, once the upstream has switched to another protocol.
+    pub(super) fn socket(&self) -> &Rc<RefCell<UpstreamSocket>> {
+        &self.socket
+    }
+
     pub(super) fn rest(&mut self) {
         self.socket.borrow_mut().rest();
         self.idle_since = Instant::now();

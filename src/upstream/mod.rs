@@ -29,6 +29,7 @@ mod steps;
 mod tape;
 mod ticks;
 pub(crate) mod tls;
+mod tunnel;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -51,6 +52,7 @@ use self::resolve::SystemFiles;
 pub(crate) use self::send::{Answer, SendError};
 pub(crate) use self::shared::Shared;
 pub(crate) use self::tls::Version;
+pub(crate) use self::tunnel::Far;
 use crate::alias;
 use crate::config::{self, Config};
 use crate::credential::{Credential, Credentials, Which};

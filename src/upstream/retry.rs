@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::header::UPGRADE;
 use http::{HeaderMap, HeaderName, Method, StatusCode, request};
 
 use super::connect::ConnectError;
@@ -74,6 +75,8 @@ pub(super) fn may_be_acted_on_twice(head: &request::Parts, never: &Rules) -> boo
         Ok(path) => matches!(never.judge(&head.method, &path), Verdict::DeniedBy(_)),
         Err(_) => true,
     };
+    // A WebSocket that was agreed to may have begun: so its method says nothing.
+    let may = may && !head.headers.contains_key(UPGRADE);
     // Every name and the whole path are looked at last, and only where that decides.
     may && !head.headers.keys().any(policy::names_another) && !(never.are_in_force() && is_never())
 }

@@ -12,6 +12,7 @@ use super::connection::{Connection, Failed, Fault, Received};
 use super::{StreamedBody, Upstream};
 use crate::credential::{Authorized, PlaceError};
 use crate::route::Spoken;
+use crate::tunnel::handshake;
 use crate::wire::Malformed;
 
 /// What the upstream said, before anything was done about it. Boxed: it is handed on by everyone who sent.
@@ -46,7 +47,7 @@ pub(crate) enum SendError {
     Terminated(#[source] Fault),
     #[error("the upstream's response is malformed")]
     Malformed(#[source] Fault),
-    #[error("the upstream switched protocols though nobody asked")]
+    #[error("the upstream switched to a protocol that nobody asked for")]
     UnaskedUpgrade,
 }
 
@@ -140,7 +141,9 @@ fn answer(
     authorized: &Authorized,
     connection: Connection,
 ) -> Result<Box<Answer>, SendError> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let agreed = authorized.wants_tunnel() && handshake::is_agreed_to(&response) && connection.can_switch();
+    if switched && !agreed {
         return Err(SendError::UnaskedUpgrade);
     }
     authorized.upstream().answered(response.status(), authorized.which());
@@ -148,7 +151,10 @@ fn answer(
     authorized.upstream().shared().limiter().heed(head.status, &head.headers);
     let upstream = Rc::clone(authorized.upstream());
     let lease = Lease::new(Rc::clone(&upstream), connection, authorized.exchange());
-    let body = StreamedBody::new(incoming, lease, authorized.scrubber());
+    let body = match switched {
+        true => StreamedBody::switched(incoming, lease, authorized.scrubber()),
+        false => StreamedBody::new(incoming, lease, authorized.scrubber()),
+    };
     Ok(Box::new(Answer { head, body, upstream, spoken: authorized.spoken().clone() }))
 }
 

@@ -45,6 +45,16 @@ impl UpstreamSocket {
         self.flushed
     }
 
+    /// Reads what comes after HTTP.
+    pub(super) fn poll_read_other(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.screen.poll_read_other(&mut self.wire, cx, buffer)
+    }
+
+    /// Where what comes after HTTP is written.
+    pub(super) fn wire(&mut self) -> Pin<&mut Wire> {
+        Pin::new(&mut self.wire)
+    }
+
     fn note_write(&mut self) -> &mut Wire {
         if std::mem::take(&mut self.resting) {
             self.screen.framing().expect_header();

@@ -58,6 +58,21 @@ impl<F: Framing> Screen<F> {
         self.admitted > 0
     }
 
+    /// Reads what is no message, because the two sides speak another protocol now: what was held back comes first.
+    pub(crate) fn poll_read_other<S: AsyncRead + Unpin>(
+        &mut self,
+        socket: &mut S,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.held.is_empty() {
+            self.admitted = self.held.len();
+            self.deliver(buffer);
+            return Poll::Ready(Ok(()));
+        }
+        if self.ended { Poll::Ready(Ok(())) } else { Pin::new(socket).poll_read(cx, buffer) }
+    }
+
     /// Whether the other side will send nothing more.
     pub(crate) fn ended(&self) -> bool {
         self.ended

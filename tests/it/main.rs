@@ -50,4 +50,5 @@ mod systemd;
 mod tls;
 mod upstream;
 mod vendors;
+mod websocket;
 mod wire;

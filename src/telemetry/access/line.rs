@@ -61,6 +61,7 @@ impl Told for Line<'_> {
         fields.number(name!("received"), record.received);
         // Nobody waited for the end: the caller went away, or the upstream's body broke off.
         fields.flag(name!("cut"), (!record.finished).then_some(true));
+        fields.text(name!("ended_by"), record.tunnel.as_ref().and_then(|tunnel| tunnel.ended_by));
         fields.text(name!("would_refuse"), record.would_refuse.as_deref());
         fields.number(name!("scrubbed"), (record.scrubbed > 0).then_some(record.scrubbed));
         fields.text(name!("answered_by"), record.answered_by.map(answerer));

@@ -71,11 +71,36 @@ pub(crate) struct UpstreamAccount {
     /// Sent once more because of what became of them; the other credential used.
     pub(super) retries: Cell,
     pub(crate) fallbacks: Cell,
+    pub(crate) tunnels: Tunnels,
     pub(crate) open: Cell,
     pub(crate) idle: Cell,
     pub(crate) opened: Cell,
     pub(crate) reused: Cell,
     pub(crate) not_opened: Cell,
+}
+
+/// The WebSockets that requests have become.
+pub(crate) struct Tunnels {
+    pub(super) begun: Cell,
+    pub(super) open: Cell,
+    /// From the 101 to the end.
+    pub(super) lasted: Histogram,
+}
+
+impl Tunnels {
+    fn new() -> Self {
+        Self { begun: Cell::default(), open: Cell::default(), lasted: Histogram::new(&WAITING) }
+    }
+
+    pub(crate) fn begin(&self) {
+        self.begun.add(1);
+        self.open.add(1);
+    }
+
+    fn end(&self, lasted: Duration) {
+        self.open.subtract(1);
+        self.lasted.observe(lasted);
+    }
 }
 
 /// How often a credential was refused, and when last: milliseconds since 1970.
@@ -90,7 +115,7 @@ pub(super) struct Rejections {
 pub(super) struct Outcomes(pub(super) [[Cell; CLASSES.len()]; OUTCOMES.len()]);
 
 /// Classes of status, as the label `code` has them. A caller that went away before has seen none.
-pub(super) const CLASSES: [&str; 5] = ["none", "2xx", "3xx", "4xx", "5xx"];
+pub(super) const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 /// The label `outcome`, in the order of [`Outcome`].
 pub(super) const OUTCOMES: [&str; 4] = ["upstream", "sidekey", "cut", "gone"];
 
@@ -115,7 +140,9 @@ pub(crate) struct Ended<'a> {
     /// What kind of problem sidekey's own answer was, and which limit, if it was one.
     pub(crate) problem: Option<&'static str>,
     pub(crate) limit: Option<LimitKind>,
+    /// Until its answer's end; of one that became a tunnel, until then, and for how long it was one.
     pub(crate) took: Duration,
+    pub(crate) tunnel: Option<Duration>,
     /// `None`: it went to no upstream.
     pub(crate) phases: Option<&'a Phases>,
     pub(crate) sent: u64,
@@ -152,6 +179,7 @@ impl UpstreamAccount {
             placed,
             retries,
             fallbacks,
+            tunnels: Tunnels::new(),
             open,
             idle,
             opened,
@@ -167,6 +195,9 @@ impl UpstreamAccount {
             outcomes.get_or_init(Box::default).enter(ended);
         }
         self.duration.observe(ended.took);
+        if let Some(lasted) = ended.tunnel {
+            self.tunnels.end(lasted);
+        }
         for (cell, amount) in [
             (&self.sent, ended.sent),
             (&self.received, ended.received),
@@ -245,11 +276,12 @@ impl Outcomes {
         };
         let column = match ended.status.map(|status| status.as_u16()) {
             None => 0,
-            Some(..300) => 1,
-            Some(300..400) => 2,
-            Some(400..500) => 3,
+            Some(..200) => 1,
+            Some(200..300) => 2,
+            Some(300..400) => 3,
+            Some(400..500) => 4,
             // RFC 9110 15: what is no status is taken for a 5xx.
-            Some(500..) => 4,
+            Some(500..) => 5,
         };
         if let Some(cell) = self.0.get(row).and_then(|row: &[Cell; CLASSES.len()]| row.get(column)) {
             cell.add(1);

@@ -17,6 +17,7 @@ pub(crate) fn render(format: Format, state: &State, pulses: &Pulses, files: &Pro
     let ledger = Ledger::open();
     let mut page = Exposition::new(format);
     requests(&mut page, &ledger);
+    tunnels(&mut page, &ledger);
     callers(&mut page, &ledger);
     answers(&mut page, &ledger);
     connections(&mut page, &ledger);
@@ -67,6 +68,18 @@ fn requests(page: &mut Exposition, ledger: &Ledger) {
     });
     let help = "Requests that passed although rules that are only reported would have refused them.";
     counts(page, ledger, "sidekey_would_refuse", help, |account| &account.would_refuse);
+}
+
+fn tunnels(page: &mut Exposition, ledger: &Ledger) {
+    let help = "Requests that have become WebSockets.";
+    counts(page, ledger, "sidekey_tunnels_opened", help, |account| &account.tunnels.begun);
+    page.gauge("sidekey_tunnels", "WebSockets that are open. They are requests in flight, too.", |samples| {
+        for (upstream, accounts) in ledger.upstreams() {
+            samples.add(&[("upstream", upstream)], accounts.total(|account| &account.tunnels.open));
+        }
+    });
+    let help = "How long WebSockets were open that are not any more.";
+    durations(page, ledger, "sidekey_tunnel_duration_seconds", help, |account| &account.tunnels.lasted);
 }
 
 fn callers(page: &mut Exposition, ledger: &Ledger) {
