@@ -184,6 +184,7 @@ fn is_hop_by_hop(name: &str) -> bool {
         2 => name == "te",
         7 => name == "upgrade",
         10 => name == "connection" || name == "keep-alive",
+        14 => name == "http2-settings",
         16 => name == "proxy-connection",
         17 => name == "transfer-encoding",
         18 => name == "proxy-authenticate",

@@ -16,18 +16,23 @@ use crate::error::ProxyError;
 use crate::server::{Snapshot, Visit};
 use crate::telemetry::access::AccessRecord;
 use crate::tunnel::{Tunnel, handshake};
+use crate::wire::{self, Malformed};
 use crate::{browser, credential, headers, limits, max_forwards, policy, scrub, upstream};
 
 /// Answers a request. Never fails: what goes wrong is an answer, too.
 ///
 /// Dropping the future cancels the request, at the upstream as well.
-pub(crate) async fn handle(visit: Rc<Visit>, request: Request<Incoming>) -> Response<Box<AnswerBody>> {
+pub(crate) async fn handle(visit: Rc<Visit>, mut request: Request<Incoming>) -> Response<Box<AnswerBody>> {
     visit.begin(request.version());
     let snapshot = visit.snapshot();
-    let mut record = AccessRecord::begin(&request, &snapshot.callers);
+    let sound = wire::http2::check(&mut request);
+    let mut record = match sound {
+        Ok(()) => AccessRecord::begin(&request, &snapshot.callers),
+        Err(_) => AccessRecord::malformed(),
+    };
     let mut page = None;
     let outcome = {
-        let mut work = pin!(forward(&visit, &snapshot, request, &mut record, &mut page));
+        let mut work = pin!(forward(&visit, &snapshot, sound, request, &mut record, &mut page));
         poll_fn(|cx| visit.poll_in_time(work.as_mut(), cx)).await
     };
     let is_last = visit.is_last();
@@ -62,10 +67,12 @@ pub(crate) async fn handle(visit: Rc<Visit>, request: Request<Incoming>) -> Resp
 async fn forward(
     visit: &Visit,
     snapshot: &Snapshot,
+    sound: Result<(), Malformed>,
     mut request: Request<Incoming>,
     record: &mut AccessRecord,
     page: &mut Option<Page>,
 ) -> Result<Reply, ProxyError> {
+    sound?;
     *page = snapshot.guard.admit(&mut request)?;
     if let Some(answer) = browser::preflight(page.as_ref(), &request)? {
         return Ok(Reply::Own(answer));

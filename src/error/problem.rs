@@ -107,7 +107,7 @@ fn malformed(error: Malformed) -> Problem {
         Malformed::HeaderTooLarge | Malformed::TooManyFields | Malformed::ManyFields => {
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "header-too-large", "Request header too large")
         }
-        Malformed::Version => {
+        Malformed::Version | Malformed::Http2 => {
             (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "version-not-supported", "HTTP version not supported")
         }
         Malformed::LineEnding
@@ -120,15 +120,17 @@ fn malformed(error: Malformed) -> Problem {
         | Malformed::TransferEncoding
         | Malformed::TwoFramings
         | Malformed::Chunk
+        | Malformed::TwoAuthorities
         | Malformed::TooManyInterim => (StatusCode::BAD_REQUEST, "malformed-request", "Malformed request"),
     };
     let detail = match error {
         Malformed::LineEnding => "A line ends without CRLF, or holds a bare CR.",
         Malformed::RequestLine => "The request line is not of the form `METHOD target HTTP/1.1`.",
-        Malformed::Version => "sidekey speaks HTTP/1.1 and HTTP/1.0.",
+        Malformed::Version | Malformed::Http2 => "sidekey speaks HTTP/2, HTTP/1.1 and HTTP/1.0.",
         Malformed::Target => "The request target must be a path or an absolute http URL, without illegal characters.",
         Malformed::Field => "A header line is not of the form `name: value`.",
         Malformed::Host => "A request must have exactly one Host.",
+        Malformed::TwoAuthorities => "Host must be what `:authority` says.",
         Malformed::ContentLength => "Content-Length must be one number.",
         Malformed::TransferEncoding => "Transfer-Encoding must be `chunked` alone, in HTTP/1.1.",
         Malformed::TwoFramings => "A request may have Content-Length or Transfer-Encoding, not both.",

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Sleep, sleep_until, timeout};
+use tokio::time::{Sleep, sleep_until};
 
+use super::linger::linger;
 use super::near::Near;
 use super::refusal;
 use super::socket::{CallerIo, CallerSocket, Stream};
@@ -29,9 +29,6 @@ use crate::wire::{MAX_BUFFER, MAX_REQUEST_FIELDS, Malformed};
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// What it is asked with. One that reads on must skip it (RFC 9110 15.2); the kernel of one that is gone refuses it.
 const PROBE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-/// How long, and how much, a caller may go on sending what nobody reads, so that it gets to see its answer.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
 
 /// Why a watch ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +49,9 @@ enum Watched {
     Quiet,
 }
 
-/// Serves `stream` until it ends. Dropping the future closes it, and cancels what was under way.
-pub(super) async fn serve(worker: Rc<Worker>, peer: Peer, stream: Stream) {
+/// Serves `stream` until it ends. `Some`: it begins with the preface of HTTP/2, and what has been read of it comes back.
+/// Dropping the future closes it, and cancels what was under way.
+pub(super) async fn serve(worker: Rc<Worker>, peer: Peer, stream: Stream) -> Option<(Stream, Vec<u8>)> {
     let socket = Rc::new(RefCell::new(CallerSocket::new(stream)));
     let registration = worker.register(&socket);
     let visit = Visit::new(worker, peer);
@@ -75,9 +73,12 @@ pub(super) async fn serve(worker: Rc<Worker>, peer: Peer, stream: Stream) {
         }
     };
     drop(registration);
-    if let Some(socket) = Rc::into_inner(socket) {
-        end(ending, socket.into_inner(), visit.worker()).await;
+    let socket = Rc::into_inner(socket)?.into_inner();
+    if let Ending::SpeakHttp2 = ending {
+        return Some(socket.into_unread());
     }
+    end(ending, socket, visit.worker()).await;
+    None
 }
 
 /// Lets hyper work on the socket until it is done, or there is a reason to stop it.
@@ -117,6 +118,8 @@ enum Ending {
     MakeRoom,
     /// Begin anew when the caller sends something.
     Rest,
+    /// Leave it to the other protocol.
+    SpeakHttp2,
     /// The caller has not sent all of it: give it time to read the answer.
     Linger,
     /// The last answer was a 101: what follows is another protocol.
@@ -138,6 +141,7 @@ impl Ending {
             (Err(_), _) if visit.answer_is_broken() && !visit.takes_interim() => Self::Reset,
             (Err(_), _) => Self::Close,
             (Ok(()), Some(Malformed::ManyFields)) if between_requests && socket.fault_reached() => Self::MakeRoom,
+            (Ok(()), Some(Malformed::Http2)) if between_requests && socket.fault_reached() => Self::SpeakHttp2,
             (Ok(()), Some(fault)) if between_requests && socket.fault_reached() => {
                 Self::Refuse(ProxyError::Malformed(fault))
             }
@@ -165,8 +169,8 @@ async fn rest(visit: &Visit, socket: &RefCell<CallerSocket>) -> bool {
 
 async fn end(ending: Ending, socket: CallerSocket, worker: &Worker) {
     match ending {
-        // After these two it is not over.
-        Ending::MakeRoom | Ending::Rest | Ending::Close => {}
+        // After these it is not over; HTTP/2 is spoken elsewhere.
+        Ending::MakeRoom | Ending::Rest | Ending::SpeakHttp2 | Ending::Close => {}
         Ending::Reset => socket.reset_on_close(),
         Ending::Refuse(error) => {
             // Smaller than any socket's buffer, which is empty or has a caller behind it that does not read.
@@ -183,27 +187,6 @@ async fn end(ending: Ending, socket: CallerSocket, worker: &Worker) {
             }
         }
     }
-}
-
-/// Closes the sending side, and reads on for a while: closing a socket with unread bytes in it would reset it, and
-/// the caller might lose the answer (RFC 9112 9.6).
-async fn linger(mut stream: Stream) {
-    let drain = async {
-        let mut waste = vec![0; 16 * 1024];
-        let mut left = LINGER_BYTES;
-        stream.shutdown().await?;
-        loop {
-            match stream.read(&mut waste).await? {
-                0 => return Ok::<_, std::io::Error>(()),
-                read => left = left.saturating_sub(read),
-            }
-            if left == 0 {
-                return Ok(());
-            }
-        }
-    };
-    // Whatever happens now, the connection is closed after it.
-    let _ = timeout(LINGER, drain).await;
 }
 
 /// Watches over one connection while hyper works on it.

@@ -175,6 +175,11 @@ impl CallerSocket {
         self.stream
     }
 
+    /// The same, with what was read and must be read by other rules.
+    pub(super) fn into_unread(self) -> (Stream, Vec<u8>) {
+        (self.stream, self.screen.into_held())
+    }
+
     /// Makes closing the socket look like the failure that it is: a reset, which no caller takes for an end.
     pub(super) fn reset_on_close(&self) {
         if let Either::Left(tcp) = &self.stream {

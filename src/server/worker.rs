@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -51,6 +52,8 @@ pub(crate) struct Worker {
     draining: Cell<bool>,
     sockets: Rc<Roster>,
     wakeful: Rc<Wakeful>,
+    /// Told when it begins to leave, and to drain: HTTP/2 callers are told so, too.
+    parting: Notify,
     /// Told whenever a connection ends.
     ended: Notify,
     curfew: Curfew,
@@ -69,6 +72,7 @@ impl Worker {
             draining: Cell::new(false),
             sockets: Rc::default(),
             wakeful: Rc::default(),
+            parting: Notify::new(),
             ended: Notify::new(),
             curfew: Curfew::default(),
             number,
@@ -93,7 +97,7 @@ impl Worker {
                     }
                     Some(Order::Serve(arrival)) => self.take_over(arrival),
                     Some(Order::Adopt(blueprint)) => self.adopt(&blueprint),
-                    Some(Order::TakeLeave) => self.leaving.set(true),
+                    Some(Order::TakeLeave) => self.take_leave(),
                     Some(Order::Drain) | None => break,
                 },
                 _ = sweep.tick() => self.snapshot().upstreams.iter().for_each(|upstream| upstream.sweep_pool()),
@@ -136,8 +140,14 @@ impl Worker {
         self.snapshot.replace(next);
     }
 
+    fn take_leave(&self) {
+        self.leaving.set(true);
+        self.parting.notify_waiters();
+    }
+
     async fn drain(&self) {
         self.draining.set(true);
+        self.parting.notify_waiters();
         self.sockets.each(|socket| socket.wake());
         let all = async {
             while self.load.count() > 0 {
@@ -181,6 +191,11 @@ impl Worker {
     /// Whether callers should go elsewhere after their next answer.
     pub(super) fn leaving(&self) -> bool {
         self.leaving.get()
+    }
+
+    /// Ready when [`leaving`](Self::leaving) or [`draining`](Self::draining) becomes so, after this was called.
+    pub(super) fn parting(&self) -> Notified<'_> {
+        self.parting.notified()
     }
 
     pub(super) fn draining(&self) -> bool {

@@ -184,7 +184,7 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
 }
 
 /// Digits alone, as RFC 9110 8.6 has it: no sign, no blanks, no list; and no more than a signed reader can hold.
-fn decimal(digits: &[u8]) -> Option<u64> {
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 19 {
         return None;
     }

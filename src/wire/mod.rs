@@ -5,6 +5,7 @@
 //! complete and sound, and lets nothing after the first fault through, nor a request that came in one read with it.
 
 pub(crate) mod fields;
+pub(crate) mod http2;
 pub(crate) mod request;
 pub(crate) mod response;
 mod screen;
@@ -15,6 +16,8 @@ pub(crate) use self::tcp::Tcp;
 
 /// A header block, or the trailers of a message, may not be larger.
 pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// What h2 may hold of a header: more than sidekey lets pass, so that it is sidekey that answers what is too large.
+pub(crate) const MAX_HEADER_LIST: u32 = 2 * MAX_HEADER_BYTES as u32;
 /// What hyper may hold of one direction: twice the largest header that the screen lets through.
 pub(crate) const MAX_BUFFER: usize = 2 * MAX_HEADER_BYTES;
 /// Nor may a header have more fields: that of a request,
@@ -56,4 +59,9 @@ pub(crate) enum Malformed {
     /// Not a fault: hyper must make room before it can read this one.
     #[error("the header has more than 100 fields")]
     ManyFields,
+    /// Not a fault: it must be read by other rules.
+    #[error("the connection begins with the preface of HTTP/2")]
+    Http2,
+    #[error("`Host` is not what `:authority` says")]
+    TwoAuthorities,
 }

@@ -8,6 +8,9 @@ use super::{Framing, MAX_HEADER_BYTES, MAX_REQUEST_FIELDS, Malformed, USUAL_FIEL
 /// A chunk's size line may not be longer. Extensions are checked, and go no further than hyper.
 const MAX_CHUNK_LINE: usize = 4096;
 
+/// What an HTTP/2 caller begins with (RFC 9113 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// hyper takes no longer one.
 const MAX_TARGET: usize = u16::MAX as usize - 1;
 
@@ -21,6 +24,8 @@ pub(crate) struct RequestFraming {
     /// The header's request line, once it has come.
     version: Option<Version>,
     max_fields: usize,
+    /// Whether no header was admitted yet: only then may the caller turn out to speak HTTP/2.
+    is_first: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +51,7 @@ impl RequestFraming {
             block: Block::new(USUAL_FIELDS),
             version: None,
             max_fields: USUAL_FIELDS,
+            is_first: true,
         }
     }
 
@@ -78,6 +84,16 @@ impl RequestFraming {
         }
     }
 
+    /// The first line is of a version that is not spoken here, unless it begins the preface of HTTP/2.
+    fn preface(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        self.begin_block();
+        match bytes {
+            bytes if bytes.starts_with(PREFACE) => Err(Malformed::Http2),
+            bytes if PREFACE.starts_with(bytes) => Ok(None),
+            _ => Err(Malformed::Version),
+        }
+    }
+
     /// Admits as much as one state can, and moves on. `None`: more bytes are needed.
     fn step(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         match self.state {
@@ -92,12 +108,17 @@ impl RequestFraming {
                 let version = match self.version {
                     Some(version) => version,
                     None => match self.block.line(bytes)? {
-                        Some(line) => *self.version.insert(check_request_line(line)?),
+                        Some(line) => match check_request_line(line) {
+                            Ok(version) => *self.version.insert(version),
+                            Err(Malformed::Version) if self.is_first && blank == 0 => return self.preface(bytes),
+                            Err(fault) => return Err(fault),
+                        },
                         None => return Ok(None),
                     },
                 };
                 let Some(end) = self.block.fields(bytes)? else { return Ok(None) };
                 self.state = after_header(version, self.block.framing)?;
+                self.is_first = false;
                 Ok(Some(blank + end))
             }
             State::Undecided => Ok(None),
@@ -232,9 +253,17 @@ fn check_request_line(line: &[u8]) -> Result<Version, Malformed> {
         }
         _ => return Err(Malformed::RequestLine),
     };
-    let is_path = target.starts_with(b"/") && target.len() <= MAX_TARGET && !has_quote_in_query(target);
-    let legal = target.iter().all(|&b| class(b) & TARGET != 0) && (is_path || is_other_form(method, target));
+    let legal = is_path(target) || (are_legal(target) && is_other_form(method, target));
     if legal { Ok(version) } else { Err(Malformed::Target) }
+}
+
+/// A path and perhaps a query, of what a URL may hold.
+pub(super) fn is_path(target: &[u8]) -> bool {
+    target.starts_with(b"/") && target.len() <= MAX_TARGET && are_legal(target) && !has_quote_in_query(target)
+}
+
+fn are_legal(target: &[u8]) -> bool {
+    target.iter().all(|&b| class(b) & TARGET != 0)
 }
 
 /// hyper, too, takes a quotation mark in a path alone.

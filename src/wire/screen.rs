@@ -93,6 +93,11 @@ impl<F: Framing> Screen<F> {
         self.held.len() >= AHEAD
     }
 
+    /// What was read and not passed on, for whoever reads it by other rules.
+    pub(crate) fn into_held(self) -> Vec<u8> {
+        self.held
+    }
+
     /// Reads what may be passed on. Ready without a byte: the end, or a fault.
     pub(crate) fn poll_read<S: AsyncRead + Unpin>(
         &mut self,

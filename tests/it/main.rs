@@ -27,6 +27,7 @@ mod explain;
 mod fallback;
 mod faults;
 mod hmac;
+mod http2_callers;
 mod http2_upstream;
 mod interim;
 mod kubernetes;

@@ -47,6 +47,6 @@ fn another_version_is_answered_505() {
         let request = get("/api/x").replace("HTTP/1.1", version);
         sidekey.ask(request).assert_own(505, "http_request_error");
     }
-    sidekey.ask("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").assert_own(505, "http_request_error");
+    sidekey.ask("PRI * HTTP/3.0\r\n\r\nSM\r\n\r\n").assert_own(505, "http_request_error");
     assert_eq!(origin.connections(), 0);
 }

@@ -140,6 +140,25 @@ fn every_target_that_is_admitted_can_be_read_by_hyper() {
 }
 
 #[test]
+fn the_preface_of_http_2_is_met_at_the_beginning_alone_however_it_comes() {
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    assert_eq!(RequestFraming::new().admit(preface), (0, Some(Malformed::Http2)));
+    assert_eq!(RequestFraming::new().admit(&[&preface[..], b"\0\0\0\x04"].concat()), (0, Some(Malformed::Http2)));
+    for cut in 1..preface.len() {
+        let mut framing = RequestFraming::new();
+        assert_eq!(framing.admit(&preface[..cut]), (0, None), "cut at {cut}");
+        assert!(framing.between_requests());
+        assert_eq!(framing.admit(preface), (0, Some(Malformed::Http2)), "cut at {cut}");
+    }
+    for before in ["\r\n", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"] {
+        let bytes = [before.as_bytes(), preface].concat();
+        assert_eq!(fault(&bytes), Some(Malformed::Version), "{before:?}");
+    }
+    assert_eq!(fault(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r!"), Some(Malformed::Version));
+    assert_eq!(fault(b"PRI * HTTP/2.0\r\nHost: h\r\n\r\n"), Some(Malformed::Version));
+}
+
+#[test]
 fn refuses_chunks_that_are_not_exact() {
     let with = |body: &str| format!("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
     for body in ["3\nabc\r\n", "3\r\nabcd\r\n", " 3\r\n", "0x3\r\n", "3;\r\n", "3;a=\r\n", "3 a\r\n", "-1\r\n", "\r\n"]

@@ -9,6 +9,7 @@ mod credential_alias;
 mod credential_in_trailers;
 mod duplicate_authorization;
 mod echoed_credential;
+mod http2_floods;
 mod max_forwards;
 mod metadata_addresses;
 mod obs_fold;

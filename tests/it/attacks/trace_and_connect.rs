@@ -30,12 +30,12 @@ fn trace_is_refused_however_it_is_written() {
     assert_eq!(origin.connections(), 0);
 }
 
-/// The preface of HTTP/2, and the upgrade to it, with what an HTTP/2 server would take for frames behind it.
+/// The preface of HTTP/2 within a connection, and the upgrade to it, with what an HTTP/2 server would take for frames behind it.
 #[test]
 fn no_other_protocol_is_begun() {
     let origin = Origin::ok();
     let sidekey = Sidekey::start(&origin.upstream("api"));
-    sidekey.ask(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").assert_own(505, "http_request_error");
+    sidekey.ask(b"\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").assert_own(505, "http_request_error");
     assert_eq!(origin.connections(), 0);
     let upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
     sidekey.ask(get_with("/api/x", upgrade)).assert_passed_on(200);

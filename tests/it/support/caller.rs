@@ -73,6 +73,11 @@ impl Caller {
         self.wire.exactly(length).unwrap()
     }
 
+    /// The same, if they come.
+    pub(crate) fn try_exactly(&mut self, length: usize) -> Result<Vec<u8>, Broken> {
+        self.wire.exactly(length)
+    }
+
     /// Everything until the end, and which end it was.
     pub(crate) fn rest(&mut self) -> (Vec<u8>, Broken) {
         self.wire.rest()

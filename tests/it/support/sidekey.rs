@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::canary::{Canaries, QUERY};
+use super::http2::{FrameCaller, Http2Caller};
 use super::process::{Ended, Process};
 use super::wire::Record;
 use super::{Caller, until};
@@ -116,6 +117,15 @@ impl Sidekey {
 
     pub(crate) fn connect_to_file(&self, path: &Path) -> Caller {
         Caller::unix(path, self.hear())
+    }
+
+    pub(crate) fn connect_http2(&self) -> Http2Caller {
+        Http2Caller::new(self.address(), self.hear())
+    }
+
+    /// A caller that sends any frames, and begins with `settings`.
+    pub(crate) fn connect_frames(&self, settings: &[u8]) -> FrameCaller {
+        FrameCaller::new(self.connect(), settings)
     }
 
     /// One request on a connection of its own, and its answer.

@@ -1,0 +1,116 @@
+//! One stream of an HTTP/2 caller: a request, and its answer, with deadlines of its own. Whatever ends it leaves the
+//! other streams alone.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::time::{Sleep, sleep_until};
+
+use super::body::Flow;
+use super::streams::Streams;
+use crate::server::visit::{Stage, Visit};
+
+/// Some time after any timeout: the first deadline sets the alarm.
+const FIRST_ALARM: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Why a stream's watch ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watched {
+    /// The upstream stopped in the middle of its body, the caller takes none of it, or the whole request took too long.
+    Stalled,
+    /// The whole request took too long, and nothing of its answer has gone.
+    Overdue,
+}
+
+/// What the path, hyper and the connection know of one stream. Dropped when all three are done with it.
+pub(super) struct Stream {
+    visit: Rc<Visit>,
+    flow: Rc<Flow>,
+    /// Whether it came to an end that was not the caller's doing.
+    settled: Cell<bool>,
+}
+
+impl Stream {
+    pub(super) fn new(visit: Rc<Visit>) -> Rc<Self> {
+        Rc::new(Self { visit, flow: Flow::new(), settled: Cell::new(false) })
+    }
+
+    pub(super) fn visit(&self) -> &Rc<Visit> {
+        &self.visit
+    }
+
+    pub(super) fn flow(&self) -> &Rc<Flow> {
+        &self.flow
+    }
+
+    /// Its answer has come to its end, or broken off.
+    pub(super) fn settle(&self) {
+        self.settled.set(true);
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.get()
+    }
+
+    /// What is waited for, and until when.
+    fn deadline(&self) -> Option<(Instant, Watched)> {
+        let visit = &self.visit;
+        let waiting = match visit.stage() {
+            Stage::Idle => None,
+            Stage::Asked => visit.due().map(|at| (at, Watched::Overdue)),
+            Stage::Answered => {
+                let deadlines = [visit.waiting_until(), visit.due()];
+                deadlines.into_iter().flatten().min().map(|at| (at, Watched::Stalled))
+            }
+        };
+        let stuck = self.flow.stuck_since();
+        let stuck = stuck.map(|since| (since + visit.worker().limits().write_timeout, Watched::Stalled));
+        [waiting, stuck].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
+    }
+
+    /// Ready when something has to be done about it. As for a connection, the one alarm is moved only when it would ring
+    /// too late.
+    fn poll_deadline(&self, cx: &mut Context<'_>, mut alarm: Pin<&mut Sleep>) -> Poll<Watched> {
+        while let Some((deadline, watched)) = self.deadline() {
+            if alarm.deadline().into_std() > deadline {
+                alarm.as_mut().reset(deadline.into());
+            }
+            ready!(alarm.as_mut().poll(cx));
+            if Instant::now() >= deadline {
+                return Poll::Ready(watched);
+            }
+            alarm.as_mut().reset(deadline.into());
+        }
+        Poll::Pending
+    }
+}
+
+/// Does hyper's `work` on a stream until it is done, or there is a reason to stop it: dropped, it resets the stream.
+pub(super) async fn run(streams: Rc<Streams>, stream: Rc<Stream>, work: impl Future<Output = ()>) {
+    let open = streams.open(Rc::clone(&stream));
+    {
+        let mut work = pin!(work);
+        let mut alarm = pin!(sleep_until((Instant::now() + FIRST_ALARM).into()));
+        poll_fn(|cx| {
+            loop {
+                if work.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                match ready!(stream.poll_deadline(cx, alarm.as_mut())) {
+                    // The work is looked at again, and answers.
+                    Watched::Overdue => stream.visit.time_out(),
+                    Watched::Stalled => {
+                        stream.settle();
+                        return Poll::Ready(());
+                    }
+                }
+            }
+        })
+        .await;
+    }
+    drop(open);
+}

@@ -1,0 +1,531 @@
+//! HTTP/2 from callers, with prior knowledge on the port of HTTP/1.1: what a request means is the same, and what HTTP/2
+//! alone can go wrong in ends a stream, not the connection.
+
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::Reason;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+
+use crate::support::http2::{
+    ACK, DATA, END_HEADERS, END_STREAM, FrameCaller, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, fields,
+    frame, get_fields, get_frame, get_http2,
+};
+use crate::support::{OK, Origin, PATIENCE, Request as Asked, Sidekey, get, get_with, until_true};
+
+/// Answers each request with its target.
+fn echo() -> Origin {
+    Origin::plain(|conversation| {
+        while let Some(request) = conversation.request() {
+            let target = request.target().to_owned();
+            conversation.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{target}", target.len()));
+        }
+    })
+}
+
+fn last(origin: &Origin) -> Asked {
+    origin.requests().pop().unwrap()
+}
+
+fn server(keys: &str) -> String {
+    format!("[server]\nworkers = 1\ndrain = \"2s\"\n{keys}\n")
+}
+
+#[test]
+fn both_versions_are_spoken_on_one_port_and_mean_the_same() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect_http2();
+    for authority in ["localhost", "api.localhost:80", "127.0.0.1"] {
+        let path = if authority.starts_with("api") { "/x%2F?y" } else { "/api/x%2F?y" };
+        let answer = caller.ask(get_http2(authority, path)).unwrap();
+        assert_eq!((answer.status, answer.text()), (200, "/x%2F?y".to_owned()));
+        assert!(answer.field("x-request-id").is_some() && answer.field("date").is_some());
+        let request = last(&origin);
+        assert_eq!(request.line, "GET /x%2F?y HTTP/1.1");
+        assert_eq!(request.fields.get("host"), Some(origin.authority().as_str()));
+        assert!(request.fields.get("authorization").unwrap().contains(sidekey.secret("env:TOKEN")));
+    }
+    assert_eq!(sidekey.ask(get("/api/1")).text(), "/1");
+    caller.ask(get_http2("unknown.example", "/x")).unwrap().assert_own(421, "unknown-host");
+    caller.ask(get_http2("localhost", "/nobody/x")).unwrap().assert_own(404, "unknown-upstream");
+}
+
+#[test]
+fn a_preface_may_come_byte_by_byte_and_one_that_is_none_is_refused() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut slow = sidekey.connect();
+    for byte in [PREFACE, &frame(SETTINGS, 0, 0, &[]), &get_frame(1, "/api/x")].concat() {
+        slow.send([byte]);
+    }
+    let mut slow = FrameCaller { caller: slow };
+    slow.await_frame(HEADERS);
+    assert_eq!(slow.await_frame(DATA).payload, b"/x");
+    for bad in ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r!", "PRI * HTTP/2.0\r\nHost: a\r\n\r\n", "GET / HTTP/2.0\r\n\r\n"] {
+        let answer = sidekey.ask(bad);
+        answer.assert_own(505, "http_request_error");
+    }
+    // Between two requests, it is none.
+    let mut caller = sidekey.connect();
+    caller.send(get("/api/x"));
+    caller.response().assert_passed_on(200);
+    caller.send(PREFACE);
+    caller.response().assert_own(505, "http_request_error");
+    // Others begin with the same letter.
+    for method in ["P", "PR", "PRI", "POST", "PUT", "PATCH", "PROPFIND"] {
+        let mut caller = sidekey.connect();
+        caller.send(&method[..1]);
+        caller.send(format!("{} /api/x HTTP/1.1\r\nHost: localhost\r\n\r\n", &method[1..]));
+        assert_eq!(caller.response().text(), "/x", "{method}");
+    }
+}
+
+#[test]
+fn a_slow_preface_is_header_timeout_and_one_without_settings_closed() {
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&(server("header_timeout = \"300ms\"") + &origin.upstream("api")));
+    let mut slow = sidekey.connect();
+    slow.send(&PREFACE[..20]);
+    slow.response().assert_own(408, "http_request_error");
+    let mut silent = FrameCaller { caller: sidekey.connect() };
+    silent.send(PREFACE);
+    silent.rest();
+}
+
+#[test]
+fn bodies_are_framed_anew_by_their_length_or_in_chunks_and_trailers_cross() {
+    let origin = Origin::plain(|conversation| {
+        while conversation.request().is_some() {
+            conversation.send(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: grpc-status\r\n\r\n\
+                 2\r\nok\r\n0\r\ngrpc-status: 0\r\n\r\n",
+            );
+        }
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect_http2();
+    let post = || Request::post("http://localhost/api/x");
+    let known = post().header("content-length", "4").body(()).unwrap();
+    let answer = caller.post(known, b"body").unwrap();
+    assert_eq!((answer.text().as_str(), answer.trailers["grpc-status"].to_str().unwrap()), ("ok", "0"));
+    let request = last(&origin);
+    assert_eq!((request.fields.get("content-length"), request.body.as_slice()), (Some("4"), &b"body"[..]));
+    let unknown = post().header("te", "trailers").header("trailer", "x-sum").body(()).unwrap();
+    let (answer, mut sending) = caller.begin(unknown, false);
+    sending.send_data(Bytes::from_static(b"some"), false).unwrap();
+    sending.send_data(Bytes::from_static(b" body"), false).unwrap();
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-sum", HeaderValue::from_static("9"));
+    trailers.insert("authorization", HeaderValue::from_static("never"));
+    sending.send_trailers(trailers).unwrap();
+    assert_eq!(caller.answer(answer).unwrap().status, 200);
+    let request = last(&origin);
+    assert_eq!(request.fields.get("transfer-encoding"), Some("chunked"));
+    assert_eq!(request.fields.get("te"), Some("trailers"));
+    assert_eq!((request.body.as_slice(), request.trailers.get("x-sum")), (&b"some body"[..], Some("9")));
+    assert!(!request.trailers.has("authorization"));
+    let empty = caller.ask(post().body(()).unwrap()).unwrap();
+    assert_eq!(empty.status, 200);
+    assert_eq!(last(&origin).fields.get("content-length"), Some("0"));
+}
+
+#[test]
+fn large_bodies_stream_both_ways() {
+    let origin = Origin::plain(|conversation| {
+        while let Some(request) = conversation.request() {
+            conversation.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len()));
+            conversation.send(request.body);
+        }
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect_http2();
+    static LARGE: [u8; 3_000_000] = [b'x'; 3_000_000];
+    let request = Request::post("http://localhost/api/x").body(()).unwrap();
+    let answer = caller.post(request, &LARGE).unwrap();
+    assert_eq!((answer.status, answer.body.len()), (200, LARGE.len()));
+    let answer = caller.ask(get_http2("localhost", "/api/x")).unwrap();
+    assert_eq!((answer.status, answer.body.len()), (200, 0));
+}
+
+#[test]
+fn expect_100_continue_works() {
+    let origin = Origin::plain(|conversation| {
+        while conversation.head().is_some() {
+            conversation.send("HTTP/1.1 100 Continue\r\n\r\n");
+            assert_eq!(conversation.exactly(4).unwrap(), b"body");
+            conversation.send(OK);
+        }
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect_http2();
+    let request = Request::post("http://localhost/api/x").header("expect", "100-continue");
+    let answer = caller.post(request.header("content-length", "4").body(()).unwrap(), b"body").unwrap();
+    assert_eq!(answer.text(), "ok");
+}
+
+#[test]
+fn authority_and_host_must_agree_and_one_is_needed() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect_http2();
+    let with = |uri: &str, hosts: &[&str]| {
+        let mut request = Request::get(uri);
+        for host in hosts {
+            request = request.header("host", *host);
+        }
+        request.body(()).unwrap()
+    };
+    for (uri, hosts) in [("http://localhost/api/x", &["localhost"][..]), ("http://localhost/api/x", &["LOCALHOST"])] {
+        assert_eq!(caller.ask(with(uri, hosts)).unwrap().text(), "/x", "{hosts:?}");
+    }
+    for (uri, hosts) in [
+        ("http://localhost/api/x", &["api.localhost"][..]),
+        ("http://api.localhost/x", &["localhost"]),
+        ("http://localhost/api/x", &["localhost:80"]),
+        ("http://localhost/api/x", &["localhost", "localhost"]),
+        ("http://user@localhost/api/x", &[]),
+    ] {
+        caller.ask(with(uri, hosts)).unwrap().assert_own(400, "malformed-request");
+    }
+    // What h2 does not send.
+    let mut frames = sidekey.connect_frames(&[]);
+    let method = (":method", "GET");
+    let (scheme, path) = ((":scheme", "http"), (":path", "/api/x"));
+    frames.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &fields(&[method, scheme, path])));
+    frames.await_frame(HEADERS);
+    assert!(String::from_utf8(frames.await_frame(DATA).payload).unwrap().contains("malformed-request"));
+    frames.send(frame(HEADERS, END_HEADERS | END_STREAM, 3, &fields(&[method, scheme, path, ("host", "localhost")])));
+    frames.await_frame(HEADERS);
+    assert_eq!(frames.await_frame(DATA).payload, b"/x");
+    assert_eq!(origin.requests().len(), 3);
+    // As of any malformed request, nothing of it is in the log.
+    let record = sidekey.access(|record| record["status"] == 400);
+    assert_eq!((&record["path"], &record["method"]), (&"-".into(), &"-".into()));
+}
+
+#[test]
+fn what_is_malformed_in_http_2_ends_its_stream_alone() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut frames = sidekey.connect_frames(&[]);
+    let whole = [(":method", "GET"), (":scheme", "http"), (":authority", "localhost"), (":path", "/api/x")];
+    let with = |field: (&'static str, &'static str)| fields(&[&whole[..], &[field]].concat());
+    let malformed = [
+        // RFC 9113 8.2.2.
+        with(("connection", "close")),
+        with(("upgrade", "h2c")),
+        with(("keep-alive", "5")),
+        with(("transfer-encoding", "chunked")),
+        with(("proxy-connection", "close")),
+        with(("te", "gzip")),
+        // RFC 9113 8.3: pseudo-fields first, once each, and no others.
+        with((":path", "/api/y")),
+        fields(&[whole[0], whole[1], ("x", "y"), whole[2], whole[3]]),
+        fields(&whole[..3]),
+        fields(&[whole[0], whole[2], whole[3]]),
+        // RFC 8441 is not offered.
+        fields(&[(":method", "CONNECT"), (":protocol", "websocket"), whole[1], whole[2], whole[3]]),
+        // RFC 9113 8.1.1: this one has no body.
+        with(("content-length", "5")),
+    ];
+    let mut stream = 1;
+    for block in malformed {
+        frames.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, &block));
+        let reset = frames.await_frame(RST_STREAM);
+        assert_eq!((reset.stream, reset.code()), (stream, Reason::PROTOCOL_ERROR));
+        stream += 2;
+    }
+    // The connection is as good as before.
+    frames.send(get_frame(stream, "/api/x"));
+    assert_eq!(frames.await_frame(HEADERS).stream, stream);
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn what_http_1_refuses_is_refused_in_http_2() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect_http2();
+    let mut many = get_http2("localhost", "/api/x");
+    for number in 0..129 {
+        let name: HeaderName = format!("x-{number}").parse().unwrap();
+        many.headers_mut().insert(name, HeaderValue::from_static("y"));
+    }
+    caller.ask(many).unwrap().assert_own(431, "header-too-large");
+    let mut large = get_http2("localhost", "/api/x");
+    large.headers_mut().insert("x", HeaderValue::from_str(&"y".repeat(65_600)).unwrap());
+    caller.ask(large).unwrap().assert_own(431, "header-too-large");
+    let connect = Request::connect("localhost:80").body(()).unwrap();
+    caller.ask(connect).unwrap().assert_own(405, "method-not-allowed");
+    let trace = Request::builder().method("TRACE").uri("http://localhost/api/x").body(()).unwrap();
+    caller.ask(trace).unwrap().assert_own(405, "method-not-allowed");
+    let mut frames = sidekey.connect_frames(&[]);
+    for (at, path) in ["*", "/\u{e9}", "/?\"", "api/x", "/a\\b"].into_iter().enumerate() {
+        let stream = u32::try_from(2 * at + 1).unwrap();
+        let asked = [(":method", "OPTIONS"), (":scheme", "http"), (":authority", "localhost"), (":path", path)];
+        frames.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields(&asked)));
+        loop {
+            let came = frames.next().unwrap();
+            if came.kind == DATA {
+                assert!(String::from_utf8(came.payload).unwrap().contains("malformed-request"), "{path}");
+                break;
+            }
+            // h2 itself may have refused it.
+            if came.kind == RST_STREAM {
+                break;
+            }
+        }
+    }
+    assert_eq!(origin.connections(), 0);
+    caller.ask(get_http2("localhost", "/api/x")).unwrap();
+}
+
+#[test]
+fn the_crumbs_of_a_cookie_are_one_field_in_http_1() {
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let request = Request::get("http://localhost/api/x").header("cookie", "a=b").header("cookie", "c=d");
+    sidekey.connect_http2().ask(request.body(()).unwrap()).unwrap();
+    assert_eq!(origin.request().fields.get("cookie"), Some("a=b; c=d"));
+}
+
+#[test]
+fn an_upgrade_to_http_2_is_neither_honoured_nor_forwarded() {
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
+    for fields in [upgrade, "Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"] {
+        let answer = sidekey.ask(get_with("/api/x", fields));
+        answer.assert_passed_on(200);
+        assert_eq!(answer.text(), "ok");
+        let request = last(&origin);
+        for name in ["upgrade", "http2-settings", "connection"] {
+            assert!(!request.fields.has(name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_hundred_requests_are_under_way_at_once_and_limits_count_each() {
+    let (origin, answer) = Origin::patient();
+    let limits = "limits = { concurrency = 60, wait = \"0s\" }\n";
+    let sidekey = Sidekey::start(&(server("max_connections = 1") + &origin.upstream("api") + limits));
+    let mut caller = sidekey.connect_http2();
+    let begun: Vec<_> = (0..100).map(|_| caller.begin(get_http2("localhost", "/api/x"), true).0).collect();
+    until_true("the requests at the origin", || origin.requests().len() == 60);
+    (0..60).for_each(|_| answer.send(()).unwrap());
+    let statuses: Vec<_> = begun.into_iter().map(|begun| caller.answer(begun).unwrap().status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 60);
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 40);
+}
+
+#[test]
+fn one_that_is_cancelled_frees_its_place_and_ends_the_work() {
+    let (origin, answer) = Origin::patient();
+    let limits = "limits = { concurrency = 1, wait = \"0s\" }\n";
+    let sidekey = Sidekey::start(&(origin.upstream("api") + limits));
+    let mut caller = sidekey.connect_http2();
+    let (first, mut sending) = caller.begin(get_http2("localhost", "/api/x"), true);
+    until_true("the request at the origin", || origin.requests().len() == 1);
+    caller.ask(get_http2("localhost", "/api/x")).unwrap().assert_own(429, "too-many-requests");
+    sending.send_reset(Reason::CANCEL);
+    drop((first, sending));
+    caller.idle(Duration::from_millis(1));
+    let record = sidekey.access(|record| record["status"].is_null());
+    assert_eq!(record["cut"], true, "{record}");
+    (0..2).for_each(|_| answer.send(()).unwrap());
+    assert_eq!(caller.ask(get_http2("localhost", "/api/x")).unwrap().text(), "ok");
+}
+
+#[test]
+fn a_caller_that_goes_away_ends_all_that_it_asked_for() {
+    let (ended, ending) = channel();
+    let ended = Mutex::new(ended);
+    let origin = Origin::plain(move |conversation| {
+        let request = conversation.request().unwrap();
+        if request.target() == "/begun" {
+            conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+        }
+        conversation.rest();
+        ended.lock().unwrap().send(()).unwrap();
+    });
+    let mut sidekey = Sidekey::start(&origin.upstream("api").replace("2s", "15s"));
+    let mut frames = sidekey.connect_frames(&[]);
+    frames.send([get_frame(1, "/api/waits"), get_frame(3, "/api/begun")].concat());
+    frames.await_frame(DATA);
+    until_true("both at the origin", || origin.requests().len() == 2);
+    drop(frames);
+    (0..2).for_each(|_| ending.recv_timeout(PATIENCE).unwrap());
+    for path in ["/api/waits", "/api/begun"] {
+        assert_eq!(sidekey.access(|record| record["path"] == path)["cut"], true);
+    }
+    // Nothing of it is left that a drain would wait for.
+    let began = Instant::now();
+    sidekey.stop();
+    assert!(began.elapsed() < Duration::from_secs(10), "it waited for its deadline");
+}
+
+#[test]
+fn a_caller_that_reads_nothing_is_left_with_all_that_it_asked_for() {
+    let (ended, ending) = channel();
+    let ended = Mutex::new(ended);
+    let origin = Origin::plain(move |conversation| {
+        conversation.request();
+        conversation.rest();
+        ended.lock().unwrap().send(()).unwrap();
+    });
+    let sidekey = Sidekey::start(&(server("write_timeout = \"500ms\"") + &origin.upstream("api")));
+    let mut frames = sidekey.connect_frames(&[]);
+    frames.send(get_frame(1, "/api/waits"));
+    until_true("it at the origin", || origin.requests().len() == 1);
+    while frames.try_send(frame(PING, 0, 0, &[0; 8]).repeat(1000)) {}
+    ending.recv_timeout(PATIENCE).expect("the upstream's connection is closed");
+}
+
+#[test]
+fn deadlines_are_each_streams_own() {
+    let origin = Origin::plain(|conversation| {
+        while let Some(request) = conversation.request() {
+            match request.target() {
+                "/hang" => return drop(conversation.rest()),
+                "/stall" => {
+                    conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+                    return drop(conversation.rest());
+                }
+                "/break" => return conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"),
+                _ => conversation.send(OK),
+            }
+        }
+    });
+    let keys = "timeouts = { request = \"600ms\", idle = \"300ms\" }\n";
+    let sidekey = Sidekey::start(&(origin.upstream("api") + keys));
+    let mut caller = sidekey.connect_http2();
+    let [hangs, stalls, breaks] =
+        ["/api/hang", "/api/stall", "/api/break"].map(|path| caller.begin(get_http2("localhost", path), true).0);
+    let (status, error) = caller.cut_answer(stalls);
+    assert_eq!((status.as_u16(), error.reason()), (200, Some(Reason::CANCEL)));
+    let (status, error) = caller.cut_answer(breaks);
+    assert_eq!((status.as_u16(), error.reason()), (200, Some(Reason::INTERNAL_ERROR)));
+    caller.answer(hangs).unwrap().assert_own(504, "request-timeout");
+    assert_eq!(caller.ask(get_http2("localhost", "/api/x")).unwrap().text(), "ok");
+    let record = sidekey.access(|record| record["path"] == "/api/stall");
+    assert_eq!(
+        (&record["cut"], &record["error"]),
+        (&true.into(), &"the upstream stopped in the middle of its body".into())
+    );
+}
+
+#[test]
+fn a_body_that_the_caller_stops_sending_is_body_timeout() {
+    let origin = Origin::plain(|conversation| drop((conversation.head(), conversation.rest())));
+    let sidekey = Sidekey::start(&(server("body_timeout = \"300ms\"") + &origin.upstream("api")));
+    let mut caller = sidekey.connect_http2();
+    let request = Request::post("http://localhost/api/x").header("content-length", "100").body(()).unwrap();
+    let (answer, mut sending) = caller.begin(request, false);
+    sending.send_data(Bytes::from_static(b"half"), false).unwrap();
+    caller.answer(answer).unwrap().assert_own(408, "body-timeout");
+    caller.ask(get_http2("nobody.example", "/")).unwrap().assert_own(421, "unknown-host");
+}
+
+#[test]
+fn an_idle_connection_is_told_to_go_and_closed() {
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&(server("keep_alive = \"300ms\"") + &origin.upstream("api")));
+    let mut frames = sidekey.connect_frames(&[]);
+    frames.send(get_frame(1, "/api/x"));
+    frames.assert_goes_away(Reason::NO_ERROR);
+    // Nor does one stay that says much, and asks nothing.
+    let mut frames = sidekey.connect_frames(&[]);
+    let began = Instant::now();
+    while frames.try_send(frame(SETTINGS, 0, 0, &[])) && began.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(began.elapsed() < Duration::from_secs(10), "it is still open");
+}
+
+#[test]
+fn draining_finishes_what_has_begun_and_refuses_the_rest() {
+    let (origin, answer) = Origin::patient();
+    let mut sidekey = Sidekey::start(&(server("") + &origin.upstream("api")).replace("2s", "15s"));
+    let mut idle = sidekey.connect_frames(&[]);
+    idle.await_frame(SETTINGS);
+    let mut frames = sidekey.connect_frames(&[]);
+    frames.send(get_frame(1, "/api/x"));
+    until_true("the request at the origin", || origin.requests().len() == 1);
+    sidekey.signal("TERM");
+    let away = frames.await_frame(GOAWAY);
+    assert_eq!(away.code(), Reason::NO_ERROR);
+    idle.assert_goes_away(Reason::NO_ERROR);
+    answer.send(()).unwrap();
+    assert_eq!(frames.await_frame(DATA).payload, b"ok");
+    frames.rest();
+    let began = Instant::now();
+    sidekey.wait();
+    assert!(began.elapsed() < Duration::from_secs(10), "it waited for its deadline");
+}
+
+#[test]
+fn whoever_stays_while_callers_should_leave_is_told_so_by_goaway() {
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&(server("drain_delay = \"10s\"") + &origin.upstream("api")));
+    let mut early = sidekey.connect_frames(&[]);
+    early.await_frame(SETTINGS);
+    sidekey.signal("TERM");
+    early.assert_goes_away(Reason::NO_ERROR);
+    // Who comes later is served once.
+    let mut late = sidekey.connect_frames(&[]);
+    late.send(get_frame(1, "/api/x"));
+    let frames = late.rest();
+    assert!(frames.iter().any(|frame| frame.kind == DATA && frame.payload == b"ok"), "{frames:?}");
+    assert!(frames.iter().any(|frame| frame.kind == GOAWAY), "{frames:?}");
+    sidekey.signal("TERM");
+}
+
+#[test]
+fn a_peer_that_opens_no_window_is_not_waited_for_without_end() {
+    let (sent, sending) = channel();
+    let sent = Mutex::new(sent);
+    let origin = Origin::plain(move |conversation| {
+        while let Some(request) = conversation.request() {
+            let length = if request.target() == "/large" { 60_000 } else { 10 };
+            conversation.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"));
+            let _ = conversation.try_send("x".repeat(length));
+            sent.lock().unwrap().send(()).unwrap();
+        }
+    });
+    let sidekey = Sidekey::start(&(server("write_timeout = \"500ms\"") + &origin.upstream("api")));
+    for window in [0, 1, 20_000] {
+        let mut frames = sidekey.connect_frames(&crate::support::http2::setting(4, window));
+        frames.send(get_frame(1, "/api/large"));
+        let reset = frames.await_frame(RST_STREAM);
+        assert_eq!((reset.stream, reset.code()), (1, Reason::CANCEL));
+        sending.recv().unwrap();
+        // The others go on: one without a body, that is.
+        let head = [(":method", "HEAD"), (":scheme", "http"), (":authority", "nobody"), (":path", "/")];
+        frames.send(frame(HEADERS, END_HEADERS | END_STREAM, 3, &fields(&head)));
+        assert_eq!(frames.await_frame(HEADERS).stream, 3);
+    }
+    // A small one is hyper's to send: where not even that gets through, the connection is closed.
+    let mut frames = sidekey.connect_frames(&crate::support::http2::setting(4, 1));
+    frames.send(get_frame(1, "/api/small"));
+    frames.rest();
+}
+
+#[test]
+fn a_hundred_streams_are_offered_and_extended_connect_is_not() {
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut frames = sidekey.connect_frames(&[]);
+    let settings = frames.await_frame(SETTINGS);
+    let listed: Vec<_> =
+        settings.payload.chunks(6).map(|one| (one[1], u32::from_be_bytes(one[2..6].try_into().unwrap()))).collect();
+    // At most 100 streams; no RFC 8441 yet.
+    assert!(listed.contains(&(3, 100)) && !listed.iter().any(|(name, _)| *name == 8), "{listed:?}");
+    assert_eq!(frames.await_frame(SETTINGS).flags, ACK);
+    frames.send(frame(HEADERS, END_HEADERS, 1, &get_fields("/api/x")));
+    frames.send(frame(DATA, END_STREAM, 1, b""));
+    assert_eq!(frames.await_frame(HEADERS).stream, 1);
+}

@@ -1,0 +1,282 @@
+//! Callers that speak HTTP/2: one that is well-behaved ([`Http2Caller`]), and one that sends any frames ([`FrameCaller`]).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, Request, StatusCode};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
+use super::wire::{Broken, Record};
+use super::{Caller, PATIENCE};
+
+/// An HTTP/2 client that was not written for sidekey, on one connection.
+pub(crate) struct Http2Caller {
+    runtime: Runtime,
+    sender: SendRequest<Bytes>,
+    record: Record,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Http2Answer {
+    pub(crate) status: u16,
+    pub(crate) fields: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: HeaderMap,
+}
+
+impl Http2Answer {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// Asserts that it is sidekey's own, of this kind.
+    pub(crate) fn assert_own(&self, status: u16, kind: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.field("content-type"), Some("application/problem+json"));
+        assert!(self.field("proxy-status").is_some_and(|text| text.starts_with("sidekey; error=")));
+        assert!(self.field("x-request-id").is_some() && self.field("connection").is_none());
+        let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
+        assert_eq!(problem["type"], format!("urn:sidekey:problem:{kind}"));
+    }
+}
+
+/// A GET of `path` at `authority`.
+pub(crate) fn get_http2(authority: &str, path: &str) -> Request<()> {
+    Request::get(format!("http://{authority}{path}")).body(()).unwrap()
+}
+
+impl Http2Caller {
+    pub(super) fn new(address: SocketAddr, record: Record) -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let sender = runtime.block_on(async {
+            let tcp = TcpStream::connect(address).await.unwrap();
+            let (sender, connection) = h2::client::handshake(tcp).await.unwrap();
+            tokio::spawn(connection);
+            sender
+        });
+        Self { runtime, sender, record }
+    }
+
+    /// Begins a request; `ends`: without a body.
+    pub(crate) fn begin(&mut self, request: Request<()>, ends: bool) -> (ResponseFuture, SendStream<Bytes>) {
+        let sender = self.sender.clone();
+        self.runtime.block_on(async {
+            let mut sender = timeout(PATIENCE, sender.ready()).await.unwrap().unwrap();
+            let begun = sender.send_request(request, ends).unwrap();
+            // It leaves before anything else happens.
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            begun
+        })
+    }
+
+    /// Lets the connection move for a while.
+    pub(crate) fn idle(&self, time: Duration) {
+        self.runtime.block_on(async { tokio::time::sleep(time).await });
+    }
+
+    /// A request without a body, and its answer.
+    pub(crate) fn ask(&mut self, request: Request<()>) -> Result<Http2Answer, h2::Error> {
+        let (answer, _) = self.begin(request, true);
+        self.answer(answer)
+    }
+
+    /// One with a body.
+    pub(crate) fn post(&mut self, request: Request<()>, body: &'static [u8]) -> Result<Http2Answer, h2::Error> {
+        let (answer, mut sending) = self.begin(request, false);
+        sending.send_data(Bytes::from_static(body), true)?;
+        self.answer(answer)
+    }
+
+    /// Waits for the whole answer. An error: its stream or connection was ended, or nothing came.
+    pub(crate) fn answer(&self, answer: ResponseFuture) -> Result<Http2Answer, h2::Error> {
+        let whole = async {
+            let (head, mut stream) = answer.await?.into_parts();
+            let body = self.body(&mut stream).await?;
+            let trailers = stream.trailers().await?.unwrap_or_default();
+            for value in head.headers.values().chain(trailers.values()) {
+                self.record.lock().unwrap().extend_from_slice(value.as_bytes());
+            }
+            Ok(Http2Answer { status: head.status.as_u16(), fields: head.headers, body, trailers })
+        };
+        self.runtime.block_on(timeoutless(whole))
+    }
+
+    /// The answer's status, and then how its body failed.
+    pub(crate) fn cut_answer(&self, answer: ResponseFuture) -> (StatusCode, h2::Error) {
+        self.runtime.block_on(timeoutless(async {
+            let (head, mut stream) = answer.await.unwrap().into_parts();
+            (head.status, self.body(&mut stream).await.expect_err("the answer should have been cut"))
+        }))
+    }
+
+    async fn body(&self, stream: &mut RecvStream) -> Result<Vec<u8>, h2::Error> {
+        let mut body = Vec::new();
+        while let Some(piece) = stream.data().await {
+            let piece = piece?;
+            stream.flow_control().release_capacity(piece.len())?;
+            self.record.lock().unwrap().extend_from_slice(&piece);
+            body.extend_from_slice(&piece);
+        }
+        Ok(body)
+    }
+}
+
+async fn timeoutless<T>(work: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, work).await.expect("an answer in time")
+}
+
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// RFC 9113 6: types, and the flags that are used here.
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const ACK: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
+
+/// A frame as it goes on the wire.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// One setting.
+pub(crate) fn setting(name: u16, value: u32) -> Vec<u8> {
+    [&name.to_be_bytes()[..], &value.to_be_bytes()].concat()
+}
+
+/// Fields as HPACK's literals without indexing (RFC 7541 6.2.2).
+pub(crate) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for text in fields.iter().flat_map(|(name, value)| [None, Some(*name), Some(*value)]) {
+        match text {
+            None => block.push(0),
+            Some(text) => string(&mut block, text),
+        }
+    }
+    block
+}
+
+fn string(block: &mut Vec<u8>, text: &str) {
+    match u8::try_from(text.len()) {
+        Ok(length) if length < 127 => block.push(length),
+        _ => {
+            block.push(127);
+            let mut left = text.len() - 127;
+            while left >= 128 {
+                block.push(128 | u8::try_from(left % 128).unwrap());
+                left /= 128;
+            }
+            block.push(u8::try_from(left).unwrap());
+        }
+    }
+    block.extend_from_slice(text.as_bytes());
+}
+
+/// The fields of a GET of `path` from the listener itself.
+pub(crate) fn get_fields(path: &str) -> Vec<u8> {
+    fields(&[(":method", "GET"), (":scheme", "http"), (":authority", "localhost"), (":path", path)])
+}
+
+/// A whole GET on a stream.
+pub(crate) fn get_frame(stream: u32, path: &str) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &get_fields(path))
+}
+
+/// A frame that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Frame {
+    /// The error code of a RST_STREAM or GOAWAY.
+    pub(crate) fn code(&self) -> Reason {
+        let at = if self.kind == GOAWAY { 4 } else { 0 };
+        u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap()).into()
+    }
+}
+
+/// A caller that sends frames as it likes.
+pub(crate) struct FrameCaller {
+    pub(crate) caller: Caller,
+}
+
+impl FrameCaller {
+    /// Begins with the preface, and these settings.
+    pub(super) fn new(mut caller: Caller, settings: &[u8]) -> Self {
+        caller.send([PREFACE, &frame(SETTINGS, 0, 0, settings)].concat());
+        Self { caller }
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.caller.send(bytes);
+    }
+
+    /// Sends what the other side may not want any more.
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.caller.try_send(bytes).is_ok()
+    }
+
+    pub(crate) fn next(&mut self) -> Result<Frame, Broken> {
+        let head = self.caller.try_exactly(9)?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let stream = u32::from_be_bytes(head[5..9].try_into().unwrap());
+        let payload = self.caller.try_exactly(usize::try_from(length).unwrap())?;
+        Ok(Frame { kind: head[3], flags: head[4], stream, payload })
+    }
+
+    /// The next frame of `kind`. Others are passed over.
+    pub(crate) fn await_frame(&mut self, kind: u8) -> Frame {
+        loop {
+            let frame = self.next().unwrap_or_else(|broken| panic!("no frame of type {kind}: {broken:?}"));
+            if frame.kind == kind {
+                return frame;
+            }
+        }
+    }
+
+    /// Everything until the connection is closed.
+    pub(crate) fn rest(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        loop {
+            match self.next() {
+                Ok(frame) => frames.push(frame),
+                Err(Broken::Silent) => panic!("the connection is not closed: {frames:?}"),
+                Err(Broken::Closed | Broken::Reset) => return frames,
+            }
+        }
+    }
+
+    /// Asserts that the connection is ended with `code`.
+    #[track_caller]
+    pub(crate) fn assert_goes_away(&mut self, code: Reason) {
+        let frames = self.rest();
+        let last = frames.iter().rfind(|frame| frame.kind == GOAWAY);
+        assert_eq!(last.map(Frame::code), Some(code), "{frames:?}");
+    }
+}
