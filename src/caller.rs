@@ -9,6 +9,7 @@ use http::header::{AUTHORIZATION, HeaderMap, PROXY_AUTHORIZATION};
 
 use self::token::Presented;
 pub(crate) use self::token::Token;
+use crate::certificate::{CertificateName, CertificateNames};
 use crate::config;
 use crate::credential::offer;
 use crate::headers::remove_if;
@@ -17,13 +18,15 @@ use crate::policy::rules::Rules;
 use crate::telemetry::metrics::CallerId;
 use crate::upstream::Upstream;
 
-/// The other end of a connection, as far as the system tells.
-#[derive(Clone, Copy, Debug)]
+/// The other end of a connection, as far as the system and TLS tell.
+#[derive(Clone, Debug)]
 pub(crate) struct Peer {
     /// The index of the listener that it came in by.
     pub(crate) listener: usize,
     /// `None`: not a Unix socket, so nobody vouches for it.
     pub(crate) process: Option<PeerProcess>,
+    /// Those of the certificate that it showed, which the listener's `client_ca` has signed. `None`: none was asked for.
+    pub(crate) certificate: Option<Rc<CertificateNames>>,
 }
 
 /// Who opened a Unix socket's connection (`SO_PEERCRED`): the effective ids, of which the group is the first alone.
@@ -49,6 +52,7 @@ pub(crate) struct Known {
     token: Option<Token>,
     uid: Option<u32>,
     gid: Option<u32>,
+    client_cert: Box<[CertificateName]>,
     /// The upstreams that it may use, each with the rules for this caller.
     upstreams: Box<[(Box<str>, Rules)]>,
     limiter: Arc<Limiter>,
@@ -79,7 +83,7 @@ impl Callers {
     /// vendor's own key would. Fails closed: whoever is not known is refused, as soon as there is one who is.
     pub(crate) fn identify(
         &self,
-        peer: Peer,
+        peer: &Peer,
         headers: &HeaderMap,
         meant: Option<&Upstream>,
     ) -> Result<Caller, UnknownCaller> {
@@ -97,10 +101,12 @@ impl Callers {
             // Whoever has a token is told what is wrong with the name.
             None => offer::authorization(headers, &AUTHORIZATION, |token| presented.add(token)),
         }
-        let known = self.0.iter().filter(|known| known.is(peer.process, &presented));
+        let known = self.0.iter().filter(|known| known.is(peer, &presented));
         // Of several, the one that is told most surely, whatever the order in the config.
         known
-            .max_by_key(|known| (known.token.is_some(), known.uid.is_some(), known.gid.is_some()))
+            .max_by_key(|known| {
+                (known.token.is_some(), known.has_certificate(), known.uid.is_some(), known.gid.is_some())
+            })
             .map(|known| Caller::Known(Rc::clone(known)))
             .ok_or(UnknownCaller)
     }
@@ -148,12 +154,12 @@ impl Caller {
         remove_if(headers, |_, value| token.is_in(value.as_bytes()));
     }
 
-    /// Whether it is known by the other end of a Unix socket, so that it can come by no other listener.
-    pub(crate) fn needs_socket(&self) -> bool {
-        match self {
-            Self::Anyone => false,
-            Self::Known(known) => known.uid.or(known.gid).is_some(),
-        }
+    /// Whether it can come by `listener`: who is known by the other end of a Unix socket, or by its certificate, comes by
+    /// no listener that is none, or asks for none.
+    pub(crate) fn may_come_by(&self, listener: &config::Listener) -> bool {
+        let Self::Known(known) = self else { return true };
+        let is_socket = !matches!(listener.address, config::ListenAddress::Tcp(_));
+        (is_socket || known.uid.or(known.gid).is_none()) && (listener.asks_certificates() || !known.has_certificate())
     }
 
     /// The rules that this caller has for an upstream. `None`: it may not use it at all.
@@ -177,19 +183,30 @@ impl Known {
             token: config.token.clone(),
             uid: config.uid,
             gid: config.gid,
+            client_cert: config.client_cert.clone(),
             upstreams: named.collect(),
             limiter: Arc::clone(limiter),
         }
     }
 
+    /// Whether it is known by a certificate, perhaps among others.
+    fn has_certificate(&self) -> bool {
+        !self.client_cert.is_empty()
+    }
+
     /// Whether all that the config asks of this caller is so. The config asks for something.
-    fn is(&self, process: Option<PeerProcess>, presented: &Presented) -> bool {
+    fn is(&self, peer: &Peer, presented: &Presented) -> bool {
         let runs_as = |wanted: Option<u32>, id: fn(PeerProcess) -> u32| {
-            wanted.is_none_or(|wanted| process.map(id) == Some(wanted))
+            wanted.is_none_or(|wanted| peer.process.map(id) == Some(wanted))
         };
+        let shows = |wanted| peer.certificate.as_ref().is_some_and(|names| names.have_one_of(wanted));
         // All tokens are compared, whichever is right.
         let has_token = self.token.as_ref().is_none_or(|token| presented.contains(token));
-        let asks = self.token.is_some() || self.uid.is_some() || self.gid.is_some();
-        asks && has_token && runs_as(self.uid, |process| process.uid) && runs_as(self.gid, |process| process.gid)
+        let has_shown = !self.has_certificate() || shows(&self.client_cert);
+        let asks = self.token.is_some() || self.uid.is_some() || self.gid.is_some() || self.has_certificate();
+        asks && has_token
+            && has_shown
+            && runs_as(self.uid, |process| process.uid)
+            && runs_as(self.gid, |process| process.gid)
     }
 }

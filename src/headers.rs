@@ -222,7 +222,8 @@ fn rewrite_location(location: &HeaderValue, upstream: &Upstream, spoken: &Spoken
     };
     let prefix = if spoken.prefixed { format!("/{}", upstream.name()) } else { String::new() };
     let authority = spoken.authority.as_ref().and_then(|authority| authority.to_str().ok());
-    let origin = authority.map(|authority| format!("http://{authority}")).unwrap_or_default();
+    let scheme = if spoken.tls { "https" } else { "http" };
+    let origin = authority.map(|authority| format!("{scheme}://{authority}")).unwrap_or_default();
     if origin.is_empty() && prefix.is_empty() && own_path.starts_with("//") {
         // Alone, it would name another authority (RFC 3986 4.2).
         return None;

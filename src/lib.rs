@@ -33,6 +33,7 @@ mod answer;
 mod browser;
 mod byte_set;
 mod caller;
+mod certificate;
 pub mod cli;
 mod config;
 mod correlation;

@@ -54,6 +54,7 @@ impl<T> Sorted<T> {
 struct Door {
     own_names: Box<[Box<str>]>,
     only: Option<usize>,
+    tls: bool,
 }
 
 /// The upstream that is meant, and what is asked of it.
@@ -71,6 +72,8 @@ pub(crate) struct Spoken {
     pub(crate) authority: Option<HeaderValue>,
     /// Whether the first segment of the path was the upstream's name.
     pub(crate) prefixed: bool,
+    /// Whether it came by TLS: its URL began with `https`.
+    pub(crate) tls: bool,
 }
 
 impl Routes {
@@ -108,7 +111,8 @@ impl Routes {
         };
         let upstream = Rc::clone(self.upstreams.get(index).ok_or(RouteError::UnknownName)?);
         let path = path_for(request.uri(), prefixed.then_some(upstream.name())).ok_or(RouteError::UnknownName)?;
-        let spoken = Spoken { authority: spoken_authority(request.uri(), request.headers()), prefixed };
+        let authority = spoken_authority(request.uri(), request.headers());
+        let spoken = Spoken { authority, prefixed, tls: door.tls };
         Ok(Target { upstream, path, spoken })
     }
 
@@ -136,7 +140,7 @@ impl Door {
             own_names.push(Host::Address(address.ip()).to_string().into());
         }
         own_names.extend(listener.names.iter().cloned());
-        Self { own_names: own_names.into(), only: listener.upstream }
+        Self { own_names: own_names.into(), only: listener.upstream, tls: listener.tls.is_some() }
     }
 }
 

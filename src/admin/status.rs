@@ -35,6 +35,7 @@ pub(super) fn render(state: &State, pulses: &Pulses, began: SystemTime) -> Strin
         "buffered_bytes": in_force.buffers().map_or(0, |account| account.used()),
         "max_buffered_bytes": in_force.config.server.max_buffered,
         "config": files(state, &in_force),
+        "listeners": in_force.config.listeners.iter().map(listener).collect::<Vec<_>>(),
         "upstreams": upstreams.collect::<Vec<_>>(),
         "callers": callers.collect::<Vec<_>>(),
     });
@@ -54,6 +55,15 @@ fn files(state: &State, in_force: &Blueprint) -> Value {
         "last_read": time(reload.read),
         "stale": reload.stale.as_ref().map(|stale| json!({ "since": time(stale.since), "reason": stale.reason })),
         "warnings": in_force.config.warnings.len(),
+    })
+}
+
+fn listener(config: &config::Listener) -> Value {
+    json!({
+        "name": config.name,
+        "tls": config.tls.as_ref().map(|tls| {
+            json!({ "certificate_expires": time(tls.validity.ends()), "asks_certificates": tls.client_ca.is_some() })
+        }),
     })
 }
 

@@ -16,7 +16,7 @@ fn blueprint() -> Arc<Blueprint> {
     let text = "[admin]\n[upstream.good]\nurl = 'https://good.test'\nauth.bearer.token = 'env:KEY'\n";
     let given = Source::Given(&[("env:KEY", b"k3y-k3y")]);
     let config = parse_with(Path::new("sidekey.toml"), text, given).unwrap_or_else(|error| panic!("{error}"));
-    Arc::new(Blueprint { config, upstreams: Box::default(), callers: Box::default() })
+    Arc::new(Blueprint { config, upstreams: Box::default(), callers: Box::default(), tls: Box::default() })
 }
 
 fn ask(admin: &Admin, page: &str) -> (u16, String) {

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::config::Config;
+use crate::config::{Config, Listener};
+use crate::telemetry::clock::rfc3339;
 use crate::{ServeError, Server};
 
 /// Says what `config`, which is right as far as it was read, amounts to.
@@ -15,7 +16,7 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<(), CheckError> {
     let upstreams = plural(config.upstreams.len(), "upstream");
     writeln!(out, "ok: {upstreams}, {}", plural(config.listeners.len(), "listener"))?;
     for listener in &config.listeners {
-        writeln!(out, "  listen.{:<12} {}", listener.name, listener.address)?;
+        writeln!(out, "  listen.{:<12} {}{}", listener.name, listener.address, tls_of(listener))?;
     }
     if let Some(admin) = &config.admin {
         writeln!(out, "  {:<19} {}", "admin", admin.address)?;
@@ -26,7 +27,12 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<(), CheckError> {
         writeln!(out, "  upstream.{:<10} {} with {scheme}{preset}", upstream.name, upstream.origin)?;
     }
     for caller in &config.callers {
-        let told_by = [("token", caller.token.is_some()), ("uid", caller.uid.is_some()), ("gid", caller.gid.is_some())];
+        let told_by = [
+            ("token", caller.token.is_some()),
+            ("uid", caller.uid.is_some()),
+            ("gid", caller.gid.is_some()),
+            ("certificate", !caller.client_cert.is_empty()),
+        ];
         let told_by: Vec<_> = told_by.iter().filter(|(_, asked)| *asked).map(|(what, _)| *what).collect();
         let upstreams = caller.upstreams.iter().filter_map(|(index, _)| config.upstreams.get(*index));
         let upstreams: Vec<_> = upstreams.map(|upstream| &*upstream.name).collect();
@@ -39,6 +45,13 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<(), CheckError> {
         writeln!(out, "warning: {warning}")?;
     }
     Ok(())
+}
+
+/// What is to be said of a listener's TLS, if it has any.
+fn tls_of(listener: &Listener) -> String {
+    let Some(tls) = &listener.tls else { return String::new() };
+    let asks = if tls.client_ca.is_some() { ", asks for certificates" } else { "" };
+    format!(" with TLS, certificate until {}{asks}", rfc3339(tls.validity.ends()))
 }
 
 /// Why a config that could be read is not right.

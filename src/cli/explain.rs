@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use crate::browser::{self, Guard};
 use crate::caller::{Caller, Callers, Peer, UnknownCaller};
-use crate::config::{Config, ListenAddress, Listener};
+use crate::config::{Config, Listener};
 use crate::correlation::Correlation;
 use crate::error::ProxyError;
 use crate::policy::rules::Verdict;
@@ -74,8 +74,7 @@ pub fn explain(config: &Config, asked: &Asked, out: &mut dyn Write) -> Result<Ou
     let callers = Callers::offline(config);
     let named = asked.caller.as_deref().map(|name| callers.named(name).ok_or_else(|| unknown("caller", name)));
     let named = named.transpose()?;
-    let needs_socket = named.as_ref().is_some_and(Caller::needs_socket);
-    let admits = |listener: &Listener| !needs_socket || !matches!(listener.address, ListenAddress::Tcp(_));
+    let admits = |listener: &Listener| named.as_ref().is_none_or(|caller| caller.may_come_by(listener));
     let mut listeners = config.listeners.iter();
     let listener = match asked.listen.as_deref() {
         None => listeners.position(admits).unwrap_or(0),
@@ -88,7 +87,8 @@ pub fn explain(config: &Config, asked: &Asked, out: &mut dyn Write) -> Result<Ou
     let request = request(asked)?;
     let mut lines = Lines { out };
     if let Some(listener) = config.listeners.get(listener) {
-        lines.say("listener", &format!("{}, {}", listener.name, listener.address))?;
+        let tls = if listener.tls.is_some() { " with TLS" } else { "" };
+        lines.say("listener", &format!("{}, {}{tls}", listener.name, listener.address))?;
     }
     match through(config, &callers, named, listener, request, &mut lines) {
         Ok(Outlook::Sent) => lines.end(Outlook::Sent, "it would be sent"),
@@ -96,7 +96,7 @@ pub fn explain(config: &Config, asked: &Asked, out: &mut dyn Write) -> Result<Ou
         Err(Stop::Refused(error)) => {
             if matches!(error, ProxyError::Caller(_)) {
                 let hint = if asked.caller.is_some() {
-                    "this caller is known by a Unix socket alone: name a listener that is one with `--listen`"
+                    "this caller is known by a Unix socket or a certificate: name a listener by which it can come with `--listen`"
                 } else {
                     "name a caller with `--caller`, or bring its token with `--header`"
                 };
@@ -150,8 +150,8 @@ fn through(
     }
     let target = Routes::new(config, Upstream::offline(config)).find(listener, &request);
     let meant = target.as_ref().ok().map(|target| &*target.upstream);
-    let peer = Peer { listener, process: None };
-    let caller = named.unwrap_or_else(|| callers.identify(peer, request.headers(), meant)).map_err(refused)?;
+    let peer = Peer { listener, process: None, certificate: None };
+    let caller = named.unwrap_or_else(|| callers.identify(&peer, request.headers(), meant)).map_err(refused)?;
     if let Some(name) = caller.name() {
         lines.say("caller", name)?;
     }

@@ -5,6 +5,7 @@ use super::listen::ListenerFile;
 use super::read::{At, Place, Reader, Table};
 use super::{Caller, Limits, advice, limits, names, rules};
 use crate::caller::Token;
+use crate::certificate::CertificateName;
 use crate::policy::rules::{Rule, Rules};
 
 /// A caller, as far as it could be read, and where what it says of upstreams stands.
@@ -14,6 +15,7 @@ pub(super) struct CallerFile<'a> {
     token: Option<At<Token>>,
     uid: Option<u32>,
     gid: Option<u32>,
+    client_cert: Option<At<Vec<CertificateName>>>,
     upstreams: Vec<At<&'a str>>,
     allow: Vec<RulesFile<'a>>,
     deny: Vec<RulesFile<'a>>,
@@ -35,9 +37,12 @@ fn read<'a>(name: &At<&'a str>, table: &mut Table<'a>) -> CallerFile<'a> {
     let token = read_token(table);
     let uid = read_id(table, "uid");
     let gid = read_id(table, "gid");
-    if !["token", "uid", "gid"].iter().any(|key| table.has(key)) {
+    let client_cert = read_client_cert(table);
+    if !["token", "uid", "gid", "client_cert"].iter().any(|key| table.has(key)) {
         let fault = Fault::new("nothing by which this caller could be known");
-        table.refuse_absence(fault.hint("add a `token`, or a `uid` or `gid` where it comes by a Unix socket"));
+        table.refuse_absence(fault.hint(
+            "add a `token`, a `uid` or `gid` where it comes by a Unix socket, or a `client_cert` where it comes by TLS",
+        ));
     }
     if !table.has("upstreams") {
         table.refuse_missing("upstreams", "a list of the upstreams that it may use");
@@ -47,7 +52,8 @@ fn read<'a>(name: &At<&'a str>, table: &mut Table<'a>) -> CallerFile<'a> {
     let deny = table.section("deny", read_rules);
     let limits = limits::read(table);
     advice::on_limits(table, &limits);
-    CallerFile { name: name.value, place: name.place.clone(), token, uid, gid, upstreams, allow, deny, limits }
+    let (name, place) = (name.value, name.place.clone());
+    CallerFile { name, place, token, uid, gid, client_cert, upstreams, allow, deny, limits }
 }
 
 /// The user and group ids of the system: -1 is none.
@@ -68,6 +74,24 @@ fn read_token(table: &mut Table<'_>) -> Option<At<Token>> {
             None
         }
     }
+}
+
+/// The names that are looked for in a certificate. An empty list would let nobody in, and is refused.
+fn read_client_cert(table: &mut Table<'_>) -> Option<At<Vec<CertificateName>>> {
+    const EXPECTED: &str = "a list of names as certificates have them: a DNS name, or a URI such as `spiffe://…`";
+    let At { value: written, place } = table.list("client_cert", EXPECTED)?;
+    if written.is_empty() {
+        table.refuse(&place, Fault::new(format!("expected {EXPECTED}")));
+    }
+    let names = written.into_iter().filter_map(|At { value, place }| {
+        let name = CertificateName::parse(value);
+        if name.is_none() {
+            let fault = Fault::new("expected a DNS name, or a URI");
+            table.refuse(&place, fault.hint("names are compared as a whole: there are no wildcards, and no addresses"));
+        }
+        name
+    });
+    Some(At { value: names.collect(), place })
 }
 
 fn read_rules<'a>(table: &mut Table<'a>) -> Vec<RulesFile<'a>> {
@@ -98,6 +122,17 @@ pub(super) fn check_sockets(reader: &Reader<'_>, callers: &[CallerFile<'_>], lis
     }
 }
 
+/// Refuses a caller that is known by its certificate where no listener asks for one: it could never come.
+pub(super) fn check_client_cas(reader: &Reader<'_>, callers: &[CallerFile<'_>], listeners: &[ListenerFile<'_>]) {
+    if listeners.iter().any(ListenerFile::asks_certificates) {
+        return;
+    }
+    for At { place, .. } in callers.iter().filter_map(|caller| caller.client_cert.as_ref()) {
+        let fault = Fault::new("no listener asks for certificates");
+        reader.refuse(place, fault.hint("say in `tls.client_ca` of a `[listen.NAME]` whose certificates count"));
+    }
+}
+
 /// Refuses a second caller that could not be told from the first.
 fn refuse_twins(table: &Table<'_>, callers: &[CallerFile<'_>]) {
     for (index, caller) in callers.iter().enumerate() {
@@ -107,17 +142,29 @@ fn refuse_twins(table: &Table<'_>, callers: &[CallerFile<'_>]) {
             if let Some(twin) = twin {
                 table.refuse(&token.place, Fault::new(format!("`caller.{}` has this token already", twin.name)));
             }
-        } else if caller.uid.or(caller.gid).is_some()
-            && let Some(twin) =
-                earlier.find(|other| other.token.is_none() && (other.uid, other.gid) == (caller.uid, caller.gid))
-        {
-            let fault = Fault::new(format!("`caller.{}` is known by the same `uid` and `gid`", twin.name));
+        } else if let Some(twin) = earlier.find(|other| caller.is_twin_of(other)) {
+            let same = match caller.client_cert {
+                Some(_) => "by a name of the same certificate",
+                None => "by the same `uid` and `gid`",
+            };
+            let fault = Fault::new(format!("`caller.{}` is known {same}", twin.name));
             table.refuse(&caller.place, fault.hint("a `token` tells two apps of one user apart"));
         }
     }
 }
 
 impl CallerFile<'_> {
+    /// Whether one that is known without a token could be the other. What could not be read is told elsewhere.
+    fn is_twin_of(&self, other: &Self) -> bool {
+        let names = |caller: &Self| caller.client_cert.as_ref().map(|names| names.value.clone());
+        let share_certificate = match (names(self), names(other)) {
+            (Some(own), Some(others)) => own.iter().any(|name| others.contains(name)),
+            (None, None) => self.uid.or(self.gid).is_some(),
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        other.token.is_none() && (self.uid, self.gid) == (other.uid, other.gid) && share_certificate
+    }
+
     fn resolve(mut self, table: &Table<'_>, known: &[&str], read: &[&str]) -> Caller {
         let mut upstreams: Vec<(usize, Rules)> = Vec::new();
         for At { value: name, place } in &self.upstreams {
@@ -146,6 +193,7 @@ impl CallerFile<'_> {
             token: self.token.take().map(|token| token.value),
             uid,
             gid,
+            client_cert: self.client_cert.take().map(|names| names.value).unwrap_or_default().into(),
             upstreams,
             limits,
         }

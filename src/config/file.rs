@@ -126,6 +126,7 @@ fn read_config(table: &mut Table<'_>) -> Config {
     admin::check_address(reader, admin.as_ref(), &listeners);
     let read: Vec<&str> = upstreams.read.iter().map(|upstream| &*upstream.name).collect();
     caller::check_sockets(reader, &callers, &listeners);
+    caller::check_client_cas(reader, &callers, &listeners);
     let callers = caller::resolve(table, callers, &upstreams.names, &read);
     listen::check_open(reader, &listeners, !callers.is_empty());
     let upstreams = upstreams.read;
@@ -182,5 +183,6 @@ fn default_listener() -> Listener {
         upstream: None,
         dangerously_open: false,
         open: false,
+        tls: None,
     }
 }

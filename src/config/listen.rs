@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::error::Fault;
+use super::listen_tls::{self, ListenTlsFile};
 use super::names::HostName;
 use super::read::{At, Reader, Table};
 use super::{ListenAddress, Listener, names};
@@ -21,6 +22,7 @@ pub(super) struct ListenerFile<'a> {
     pub(super) names: Vec<HostName>,
     pub(super) upstream: Option<At<&'a str>>,
     dangerously_open: bool,
+    tls: Option<ListenTlsFile>,
 }
 
 impl ListenerFile<'_> {
@@ -31,9 +33,15 @@ impl ListenerFile<'_> {
 
     /// The listener, which serves the upstream at `upstream` alone, if it names one.
     pub(super) fn into_listener(self, upstream: Option<usize>) -> Option<Listener> {
-        let Self { name, address, names, dangerously_open, .. } = self;
+        let Self { name, address, names, dangerously_open, tls, .. } = self;
         let names = names.into_iter().map(|name| name.value).collect();
-        Some(Listener { name: name.into(), address: address?.value, names, upstream, dangerously_open, open: false })
+        let (address, tls) = (address?.value, tls.and_then(|tls| tls.read));
+        Some(Listener { name: name.into(), address, names, upstream, dangerously_open, open: false, tls })
+    }
+
+    /// Whether nobody is to get in without a certificate.
+    pub(super) fn asks_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.asks)
     }
 }
 
@@ -44,12 +52,13 @@ pub(super) fn read_all<'a>(table: &mut Table<'a>) -> Vec<ListenerFile<'a>> {
 /// Refuses a listener that other machines may reach while nobody is asked who they are: whoever connects spends the
 /// credentials. Fails closed: an address that is not surely loopback counts as reachable.
 pub(super) fn check_open(reader: &Reader<'_>, listeners: &[ListenerFile<'_>], has_callers: bool) {
-    for written in listeners.iter().filter(|written| !has_callers && !written.dangerously_open) {
+    let is_unguarded = |written: &&ListenerFile<'_>| !written.dangerously_open && !written.asks_certificates();
+    for written in listeners.iter().filter(|written| !has_callers && is_unguarded(written)) {
         if let (Some(At { place, .. }), Some(address)) = (&written.address, written.tcp())
             && !address.ip().to_canonical().is_loopback()
         {
             let fault = Fault::new("other machines may reach this address, and nobody is asked who they are");
-            let hint = "name callers in `[caller.NAME]`, bind to loopback or `unix:`, or say `dangerously_open = true`";
+            let hint = "name callers in `[caller.NAME]`, bind to loopback or `unix:`, ask for certificates with `tls.client_ca`, or say `dangerously_open = true`";
             reader.refuse(place, fault.hint(hint));
         }
     }
@@ -60,11 +69,12 @@ fn read<'a>(name: &At<&'a str>, table: &mut Table<'a>) -> Option<ListenerFile<'a
     let names = names::read_hosts(table, "names");
     let upstream = table.text("upstream", "the name of an upstream");
     let dangerously_open = table.boolean("dangerously_open").is_some_and(|open| open.value);
+    let tls = table.optional_section("tls", listen_tls::read);
     if !table.has("address") {
         table.refuse_missing("address", EXPECTED);
     }
     let address = read_address(table);
-    Some(ListenerFile { name: name.value, address, names, upstream, dangerously_open })
+    Some(ListenerFile { name: name.value, address, names, upstream, dangerously_open, tls })
 }
 
 /// `address`, with the `mode` of a socket. `None`: there is none, or it is wrong.

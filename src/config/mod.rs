@@ -10,6 +10,7 @@ pub(crate) mod error;
 pub(crate) mod file;
 mod limits;
 mod listen;
+mod listen_tls;
 mod log;
 mod lookup;
 mod names;
@@ -33,9 +34,11 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 pub(crate) use self::attempts::{Breaker, Failure, Retry};
 pub use self::error::{ConfigError, Position, Problem};
+pub(crate) use self::listen_tls::ListenTls;
 use self::preset::Preset;
 use self::probe::Probe;
 use crate::caller::Token;
+use crate::certificate::CertificateName;
 use crate::credential::Credentials;
 use crate::policy::Mode;
 use crate::policy::rules::Rules;
@@ -97,7 +100,9 @@ impl Config {
     /// config says, reading it has found that out already.
     pub(crate) fn open_to_anyone(&self) -> Option<&Listener> {
         let asks_nobody = self.callers.is_empty();
-        self.listeners.iter().find(|listener| asks_nobody && listener.open && !listener.dangerously_open)
+        let is_open =
+            |listener: &&Listener| listener.open && !listener.dangerously_open && !listener.asks_certificates();
+        self.listeners.iter().find(|listener| asks_nobody && is_open(listener))
     }
 
     /// What is allowed, but should not stay so: a secret file that everyone can read, a key that does nothing. Never a
@@ -177,6 +182,15 @@ pub(crate) struct Listener {
     pub(crate) dangerously_open: bool,
     /// Whether other machines may reach it: of a socket of systemd's, that is known when it has been taken over.
     pub(crate) open: bool,
+    /// `None`: callers speak HTTP in the clear.
+    pub(crate) tls: Option<ListenTls>,
+}
+
+impl Listener {
+    /// Whether nobody gets in without a certificate.
+    pub(crate) fn asks_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+    }
 }
 
 /// `[admin]`.
@@ -296,6 +310,8 @@ pub(crate) struct Caller {
     pub(crate) token: Option<Token>,
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
+    /// The names of which its certificate has one. Empty: it is not known by a certificate.
+    pub(crate) client_cert: Box<[CertificateName]>,
     /// What it may use (indexes into [`Config::upstreams`]), and the rules for it there.
     pub(crate) upstreams: Vec<(usize, Rules)>,
     pub(crate) limits: Limits,

@@ -1,6 +1,7 @@
 //! The config as a whole: what is right, everything that is wrong, and that no message holds a value.
 
 mod attempts;
+mod listen_tls;
 mod names;
 mod reach;
 mod secrets;
@@ -90,6 +91,9 @@ fn the_example_shows_every_option_with_its_default() {
         ("file:/etc/ssl/corp.pem", certificate.as_bytes()),
         ("file:/etc/ssl/billing.pem", certificate.as_bytes()),
         ("file:/run/secrets/billing.key", key.as_bytes()),
+        ("file:/etc/ssl/sidekey.pem", certificate.as_bytes()),
+        ("file:/run/secrets/sidekey.key", key.as_bytes()),
+        ("file:/etc/ssl/callers.pem", certificate.as_bytes()),
         ("file:/run/secrets/imagga", b"secret\n"),
         ("file:/run/secrets/shop-token", b"0123456789abcdef\n"),
     ];
@@ -110,6 +114,7 @@ fn the_example_shows_every_option_with_its_default() {
     assert_eq!(example.listeners[0].address, default.listeners[0].address);
     let socket = ListenAddress::Unix { path: PathBuf::from("/run/sidekey/tags.sock"), mode: 0o600 };
     assert_eq!(example.listeners[1].address, socket);
+    assert!(example.listeners[2].asks_certificates() && default.listeners[0].tls.is_none());
     let names: Vec<&str> = example.upstreams.iter().map(|upstream| &*upstream.name).collect();
     assert_eq!(names, ["imagga", "resci", "imagior", "imagine", "hub", "hub-basic", "billing"]);
     assert_eq!(example.listeners[1].upstream, Some(0));
@@ -135,7 +140,7 @@ fn the_example_shows_every_option_with_its_default() {
     assert!(billing.rules.are_in_force() && !plain.rules.are_in_force());
     let callers: Vec<_> =
         example.callers.iter().map(|caller| (&*caller.name, caller.token.is_some(), caller.uid)).collect();
-    assert_eq!(callers, [("shop", true, None), ("reports", false, Some(1001))]);
+    assert_eq!(callers, [("shop", true, None), ("reports", false, Some(1001)), ("desk", false, None)]);
 }
 
 #[test]

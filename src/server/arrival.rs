@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream as UnwatchedUnixStream;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
 
-use super::socket::Stream;
+use super::socket::Socket;
 use crate::caller::{Peer, PeerProcess};
 use crate::wire::Tcp;
 
@@ -33,13 +33,15 @@ impl Accepted {
     }
 
     /// Who is at the other end, and the socket.
-    pub(super) fn into_parts(self) -> (Peer, Stream) {
+    pub(super) fn into_parts(self) -> (Peer, Socket) {
         let listener = self.listener;
         match self.stream {
-            Either::Left(stream) => (Peer { listener, process: None }, Either::Left(Tcp::new(stream))),
+            Either::Left(stream) => {
+                (Peer { listener, process: None, certificate: None }, Either::Left(Tcp::new(stream)))
+            }
             Either::Right(stream) => {
                 let process = stream.peer_cred().ok().map(|known| PeerProcess { uid: known.uid(), gid: known.gid() });
-                (Peer { listener, process }, Either::Right(stream))
+                (Peer { listener, process, certificate: None }, Either::Right(stream))
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::tls::TlsServer;
 use super::{ServeError, UpstreamTlsError};
 use crate::config::{self, Config};
 use crate::limits::{Account, Limiter};
@@ -15,18 +16,21 @@ pub(crate) struct Blueprint {
     pub(crate) upstreams: Box<[Prepared]>,
     /// In the order of the config's callers.
     pub(crate) callers: Box<[Arc<Limiter>]>,
+    /// The TLS of the config's listeners, in their order. `None`: HTTP in the clear.
+    pub(crate) tls: Box<[Option<Arc<TlsServer>>]>,
 }
 
 impl Blueprint {
     /// Makes `config` ready, which comes after `previous`: what has not changed is carried over.
     pub(super) fn new(config: Config, previous: Option<&Self>) -> Result<Self, ServeError> {
         let upstreams = Self::prepare(&config, previous)?;
+        let tls = Self::listeners(&config, previous)?;
         let callers = config.callers.iter().map(|caller| {
             let previous = previous.and_then(|previous| previous.caller(&caller.name));
             Limiter::of_caller(caller, previous)
         });
         let callers = callers.collect();
-        Ok(Self { config, upstreams, callers })
+        Ok(Self { config, upstreams, callers, tls })
     }
 
     /// As [`new`](Self::new), of a config that stays where it is.
@@ -44,6 +48,25 @@ impl Blueprint {
             Ok(Prepared { endpoint, shared, buffers: Arc::clone(&buffers) })
         });
         upstreams.collect()
+    }
+
+    /// The TLS of its listeners. What has not changed is carried over.
+    pub(super) fn listeners(
+        config: &Config,
+        previous: Option<&Self>,
+    ) -> Result<Box<[Option<Arc<TlsServer>>]>, ServeError> {
+        let listeners = config.listeners.iter().map(|listener| {
+            let Some(settings) = &listener.tls else { return Ok(None) };
+            let known = previous.and_then(|previous| previous.tls_of(&listener.name));
+            let named = |source| ServeError::ListenTls { listener: listener.name.clone(), source };
+            TlsServer::new(&listener.name, settings, known).map(Some).map_err(named)
+        });
+        listeners.collect()
+    }
+
+    fn tls_of(&self, listener: &str) -> Option<&Arc<TlsServer>> {
+        let mut listeners = self.config.listeners.iter().zip(&self.tls);
+        listeners.find(|(known, _)| *known.name == *listener).and_then(|(_, tls)| tls.as_ref())
     }
 
     /// The upstream of this name.

@@ -4,15 +4,32 @@
 
 use std::rc::Rc;
 
-use super::socket::Stream;
+use super::socket::{Socket, Stream};
+use super::tls::{self, Protocol};
 use super::worker::Worker;
 use super::{http1, http2};
 use crate::caller::Peer;
 
-/// Serves `stream` until it ends. Dropping the future closes it, and cancels what was under way.
-pub(super) async fn serve(worker: Rc<Worker>, peer: Peer, stream: Stream) {
-    if let Some((stream, read)) = http1::serve(Rc::clone(&worker), peer, stream).await {
-        // Boxed: an HTTP/1.1 caller, of whom there are many, should not keep room for it.
-        Box::pin(http2::serve(worker, peer, stream, read)).await;
+/// Serves what came by `socket` until it ends. Dropping the future closes it, and cancels what was under way.
+pub(super) async fn serve(worker: Rc<Worker>, mut peer: Peer, socket: Socket) {
+    let (stream, protocol) = match worker.snapshot().tls(peer.listener) {
+        None => (Stream::Plain(socket), Protocol::Http1),
+        // In a box, as most connections need no room for it.
+        Some(tls) => match Box::pin(tls::accept(&worker, &tls, socket)).await {
+            Some(secured) => {
+                peer.certificate = secured.names;
+                (secured.stream, secured.protocol)
+            }
+            None => return,
+        },
+    };
+    // HTTP/2 is boxed: an HTTP/1.1 caller, of whom there are many, should not keep room for it.
+    match protocol {
+        Protocol::Http1 => {
+            if let Some((stream, read)) = http1::serve(Rc::clone(&worker), peer.clone(), stream).await {
+                Box::pin(http2::serve(worker, peer, stream, read)).await;
+            }
+        }
+        Protocol::Http2 => Box::pin(http2::serve(worker, peer, stream, Vec::new())).await,
     }
 }

@@ -17,6 +17,7 @@ use super::crew::Crew;
 use super::listen::Door;
 use super::refusal;
 use super::state::State;
+use super::tls;
 use super::worker::Worker;
 use crate::error::ProxyError;
 
@@ -65,9 +66,11 @@ impl Entrance {
             return self.let_in(worker, accepted);
         }
         self.tell();
+        let listener = accepted.listener;
+        let is_tls = self.state.in_force().config.listeners.get(listener).is_some_and(|known| known.tls.is_some());
         super::spawn(async move {
             // Whoever does not wait for its answer misses it.
-            let _ = turn_away(accepted, place).await;
+            let _ = turn_away(accepted, is_tls, place).await;
         });
     }
 
@@ -99,10 +102,17 @@ impl Entrance {
 }
 
 /// Answers what was not asked yet. `_place` is given back when it is over.
-async fn turn_away(Accepted { mut stream, .. }: Accepted, _place: OwnedSemaphorePermit) -> io::Result<()> {
+async fn turn_away(
+    Accepted { mut stream, .. }: Accepted,
+    is_tls: bool,
+    _place: OwnedSemaphorePermit,
+) -> io::Result<()> {
     let soonest = Instant::now() + SHORTEST;
     let goodbye = async {
-        stream.write_all(&refusal::unlogged(&ProxyError::TooManyConnections)).await?;
+        match is_tls {
+            true => stream.write_all(tls::TURNED_AWAY).await?,
+            false => stream.write_all(&refusal::unlogged(&ProxyError::TooManyConnections)).await?,
+        }
         stream.shutdown().await?;
         // Closed with something unread, it would be reset, and the answer lost (RFC 9112 9.6).
         tokio::io::copy(&mut (&mut stream).take(WASTE), &mut tokio::io::sink()).await

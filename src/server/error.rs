@@ -52,6 +52,15 @@ pub enum ServeError {
         #[source]
         source: UpstreamTlsError,
     },
+    /// What `tls` says of a listener cannot be used.
+    #[error("the TLS of `listen.{listener}` cannot be set up")]
+    ListenTls {
+        /// The listener's name in the config.
+        listener: Box<str>,
+        /// What is wrong.
+        #[source]
+        source: rustls::Error,
+    },
     /// The system gives no thread, or no runtime for it.
     #[error("cannot start a worker")]
     Worker(#[source] io::Error),

@@ -167,10 +167,10 @@ async fn rest(visit: &Visit, socket: &RefCell<CallerSocket>) -> bool {
     .await
 }
 
-async fn end(ending: Ending, socket: CallerSocket, worker: &Worker) {
+async fn end(ending: Ending, mut socket: CallerSocket, worker: &Worker) {
     match ending {
         // After these it is not over; HTTP/2 is spoken elsewhere.
-        Ending::MakeRoom | Ending::Rest | Ending::SpeakHttp2 | Ending::Close => {}
+        Ending::MakeRoom | Ending::Rest | Ending::SpeakHttp2 | Ending::Close => socket.say_goodbye(),
         Ending::Reset => socket.reset_on_close(),
         Ending::Refuse(error) => {
             // Smaller than any socket's buffer, which is empty or has a caller behind it that does not read.
@@ -290,7 +290,7 @@ impl<'a> Watch<'a> {
 
     /// Asks whether anyone is still there. An error: no.
     fn probe(&mut self, now: Instant) -> std::io::Result<()> {
-        let socket = self.socket.borrow();
+        let mut socket = self.socket.borrow_mut();
         socket.take_error()?;
         self.probe_at = Some(now + PROBE_INTERVAL);
         self.probes += 1;

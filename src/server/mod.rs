@@ -26,6 +26,7 @@ mod snapshot;
 mod socket;
 mod spawn;
 pub(crate) mod state;
+mod tls;
 mod turn;
 mod visit;
 mod worker;
@@ -146,6 +147,7 @@ impl Server {
     /// # Errors
     /// A client certificate cannot be used.
     pub fn check(config: &Config) -> Result<(), ServeError> {
+        Blueprint::listeners(config, None)?;
         Blueprint::prepare(config, None).map(drop)
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
 
@@ -200,6 +200,9 @@ fn follow(mut config: Config, current: &Blueprint) -> Result<Blueprint, String> 
     if let Some(open) = config.open_to_anyone() {
         return Err(ServeError::Open(open.name.clone()).to_string());
     }
+    if let Some(lost) = lost_certificate(bound, &config) {
+        return Err(lost);
+    }
     if config.callers.is_empty() && !bound.callers.is_empty() {
         return Err("every `[caller.NAME]` is gone, so that anyone would be served, which needs a restart".to_owned());
     }
@@ -211,9 +214,11 @@ fn follow(mut config: Config, current: &Blueprint) -> Result<Blueprint, String> 
 
 /// What the process has bound, or given up, and cannot change while it runs.
 fn fixed_at_start(bound: &Config, read: &Config) -> Option<&'static str> {
-    let places = |config: &Config| -> Vec<_> {
-        config.listeners.iter().map(|listener| (listener.name.clone(), listener.address.clone())).collect()
+    let place = |listener: &Listener| {
+        let tls = (listener.tls.is_some(), listener.asks_certificates());
+        (listener.name.clone(), listener.address.clone(), tls)
     };
+    let places = |config: &Config| -> Vec<_> { config.listeners.iter().map(place).collect() };
     if places(bound) != places(read) {
         Some("listen")
     } else if bound.server.workers != read.server.workers {
@@ -227,6 +232,17 @@ fn fixed_at_start(bound: &Config, read: &Config) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// A listener's certificate that nobody would take, after one that is good: why not.
+fn lost_certificate(bound: &Config, read: &Config) -> Option<String> {
+    let now = SystemTime::now();
+    let fault = |listener: &Listener| listener.tls.as_ref().and_then(|tls| tls.validity.fault_at(now));
+    let lost = |(bound, read): (&Listener, &Listener)| {
+        let fault = fault(read).filter(|_| fault(bound).is_none())?;
+        Some(format!("`listen.{}.tls.cert`: {fault}", read.name))
+    };
+    bound.listeners.iter().zip(&read.listeners).find_map(lost)
 }
 
 /// A secret of an optional upstream that could be used, and cannot any more: what its warning says.

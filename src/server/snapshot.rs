@@ -2,9 +2,11 @@
 //! meanwhile.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::blueprint::Blueprint;
+use super::tls::TlsServer;
 use crate::browser::Guard;
 use crate::caller::Callers;
 use crate::config;
@@ -18,6 +20,7 @@ pub(crate) struct Snapshot {
     pub(crate) callers: Callers,
     pub(super) upstreams: Vec<Rc<Upstream>>,
     pub(super) limits: Limits,
+    tls: Box<[Option<Arc<TlsServer>>]>,
 }
 
 /// The deadlines on a caller's side.
@@ -47,7 +50,13 @@ impl Snapshot {
             callers: Callers::new(config, &blueprint.callers),
             upstreams,
             limits: Limits::new(&config.server),
+            tls: blueprint.tls.clone(),
         })
+    }
+
+    /// The TLS of a listener. `None`: HTTP in the clear.
+    pub(super) fn tls(&self, listener: usize) -> Option<Arc<TlsServer>> {
+        self.tls.get(listener).cloned().flatten()
     }
 }
 

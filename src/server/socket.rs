@@ -1,23 +1,39 @@
 //! A caller's socket, shared by hyper, which speaks HTTP on it, and by the connection, which watches over it.
 
 use std::cell::RefCell;
-use std::io::{self, IoSlice};
+use std::io::{self, BufRead, IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use rustls::ServerConnection;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
+use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 use crate::wire::request::RequestFraming;
 use crate::wire::{Malformed, Screen, Tcp};
 
 /// A connected socket of either family.
-pub(super) type Stream = Either<Tcp, UnixStream>;
+pub(super) type Socket = Either<Tcp, UnixStream>;
+
+/// What a caller's bytes come by.
+pub(super) enum Stream {
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
+}
+
+/// The same socket, for TLS, which asks for a part of what there is.
+pub(super) fn read_ahead(socket: Socket) -> Socket {
+    match socket {
+        Either::Left(tcp) => Either::Left(tcp.into_reading_ahead()),
+        Either::Right(stream) => Either::Right(stream),
+    }
+}
 
 /// The socket and what is known about it.
 pub(super) struct CallerSocket {
@@ -90,13 +106,8 @@ impl CallerSocket {
     }
 
     /// Whether a part of a request has come, be it that nobody has read it.
-    pub(super) fn has_begun(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        let peeked = match &self.stream {
-            Either::Left(tcp) => SockRef::from(tcp.stream()).peek(&mut byte),
-            Either::Right(stream) => SockRef::from(stream).peek(&mut byte),
-        };
-        self.header_since.is_some() || matches!(peeked, Ok(1..))
+    pub(super) fn has_begun(&mut self) -> bool {
+        self.header_since.is_some() || self.stream.has_unread()
     }
 
     pub(super) fn blocked_since(&self) -> Option<Instant> {
@@ -155,7 +166,7 @@ impl CallerSocket {
 
     /// Whether nobody reads any more: an error that the kernel has noted, such as the answer to a write.
     pub(super) fn take_error(&self) -> io::Result<()> {
-        match &self.stream {
+        match self.stream.socket() {
             Either::Left(tcp) => tcp.stream().take_error(),
             Either::Right(stream) => stream.take_error(),
         }
@@ -163,10 +174,26 @@ impl CallerSocket {
     }
 
     /// Writes at once, past hyper: only ever what is smaller than a socket's empty buffer.
-    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.stream {
-            Either::Left(tcp) => tcp.stream().try_write(bytes),
-            Either::Right(stream) => stream.try_write(bytes),
+    pub(super) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.stream {
+            Stream::Plain(socket) => AtOnce(socket).write(bytes),
+            Stream::Tls(tls) => {
+                let (socket, session) = tls.get_mut();
+                let written = session.writer().write(bytes)?;
+                send_at_once(socket, session)?;
+                Ok(written)
+            }
+        }
+    }
+
+    /// Tells a caller that speaks TLS that its connection ends as it should (RFC 8446 6.1), as far as that can be told at
+    /// once.
+    pub(super) fn say_goodbye(&mut self) {
+        if let Stream::Tls(tls) = &mut self.stream {
+            let (socket, session) = tls.get_mut();
+            session.send_close_notify();
+            // Whoever does not read, or is gone, misses nothing.
+            let _ = send_at_once(socket, session);
         }
     }
 
@@ -182,7 +209,7 @@ impl CallerSocket {
 
     /// Makes closing the socket look like the failure that it is: a reset, which no caller takes for an end.
     pub(super) fn reset_on_close(&self) {
-        if let Either::Left(tcp) = &self.stream {
+        if let Either::Left(tcp) = self.stream.socket() {
             // Best effort: without it the caller sees a message that is cut short by its own framing.
             let _ = tcp.stream().set_zero_linger();
         }
@@ -220,7 +247,7 @@ impl CallerSocket {
         read
     }
 
-    fn note_write(&mut self, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn note_write<T>(&mut self, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         self.quiet_rounds = 0;
         match (&wrote, self.blocked_since) {
             (Poll::Pending, None) => self.blocked_since = Some(Instant::now()),
@@ -234,7 +261,112 @@ impl CallerSocket {
     }
 }
 
-/// hyper's half of a [`CallerSocket`]. Shutting it down does nothing: the connection closes the socket.
+impl Stream {
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// Whether something has come that nobody has read, deciphered or not.
+    fn has_unread(&mut self) -> bool {
+        if let Self::Tls(tls) = self {
+            let (socket, session) = tls.get_mut();
+            let is_drained = match socket {
+                Either::Left(tcp) => tcp.is_drained(),
+                Either::Right(_) => true,
+            };
+            if !is_drained || session.reader().fill_buf().is_ok_and(|bytes| !bytes.is_empty()) {
+                return true;
+            }
+        }
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match self.socket() {
+            Either::Left(tcp) => SockRef::from(tcp.stream()).peek(&mut byte),
+            Either::Right(stream) => SockRef::from(stream).peek(&mut byte),
+        };
+        matches!(peeked, Ok(1..))
+    }
+}
+
+/// Writes what the session has to send. What the socket does not take now goes before whatever comes next.
+fn send_at_once(socket: &Socket, session: &mut ServerConnection) -> io::Result<()> {
+    while session.wants_write() {
+        match session.write_tls(&mut AtOnce(socket)) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes to a socket without waiting.
+struct AtOnce<'a>(&'a Socket);
+
+impl Write for AtOnce<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0 {
+            Either::Left(tcp) => tcp.stream().try_write(bytes),
+            Either::Right(stream) => stream.try_write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    /// TLS says its goodbye before (RFC 8446 6.1).
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
+
+/// hyper's half of a [`CallerSocket`]. Shutting it down only sends what is left: the connection closes the socket.
 pub(super) struct CallerIo(pub(super) Rc<RefCell<CallerSocket>>);
 
 impl AsyncRead for CallerIo {
@@ -264,11 +396,19 @@ impl AsyncWrite for CallerIo {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    /// What TLS has taken may not have left: only then is there something to flush.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut socket = self.0.borrow_mut();
+        match &mut socket.stream {
+            Stream::Plain(_) => Poll::Ready(Ok(())),
+            Stream::Tls(tls) => {
+                let flushed = Pin::new(tls).poll_flush(cx);
+                socket.note_write(flushed)
+            }
+        }
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
     }
 }

@@ -102,7 +102,7 @@ mod tests {
         let (crew, mut orders) = Crew::new(2, pulses.clone());
         let text = "[upstream.x]\nurl = 'https://x.test'\nauth.bearer.token = 'env:KEY'\n";
         let config = parse_with(Path::new("sidekey.toml"), text, Source::Given(&[("env:KEY", b"k3y-k3y")])).unwrap();
-        let blueprint = Blueprint { config, upstreams: Box::default(), callers: Box::default() };
+        let blueprint = Blueprint { config, upstreams: Box::default(), callers: Box::default(), tls: Box::default() };
         let state = State::new(Arc::new(blueprint), 10);
         let mut turn = Turn::begin(Entrance::new(&crew, &state), &crew, &[]);
         turn.look();

@@ -62,8 +62,8 @@ impl Visit {
     }
 
     /// Who is at the other end.
-    pub(crate) fn peer(&self) -> Peer {
-        self.peer
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// What is in force now: a request asks once.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::arrival::{Accepted, Arrival};
 use super::blueprint::Blueprint;
@@ -54,6 +54,8 @@ pub(crate) struct Worker {
     wakeful: Rc<Wakeful>,
     /// Told when it begins to leave, and to drain: HTTP/2 callers are told so, too.
     parting: Notify,
+    /// Told when it begins to drain.
+    drains: Notify,
     /// Told whenever a connection ends.
     ended: Notify,
     curfew: Curfew,
@@ -73,6 +75,7 @@ impl Worker {
             sockets: Rc::default(),
             wakeful: Rc::default(),
             parting: Notify::new(),
+            drains: Notify::new(),
             ended: Notify::new(),
             curfew: Curfew::default(),
             number,
@@ -148,6 +151,7 @@ impl Worker {
     async fn drain(&self) {
         self.draining.set(true);
         self.parting.notify_waiters();
+        self.drains.notify_waiters();
         self.sockets.each(|socket| socket.wake());
         let all = async {
             while self.load.count() > 0 {
@@ -200,6 +204,14 @@ impl Worker {
 
     pub(super) fn draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// Waits until it has drained for `time`. Dropping the future does nothing.
+    pub(super) async fn drained_for(&self, time: Duration) {
+        if !self.draining() {
+            self.drains.notified().await;
+        }
+        sleep(time).await;
     }
 }
 

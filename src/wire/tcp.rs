@@ -46,6 +46,11 @@ impl Tcp {
         Self { stream, ahead: Some(Ahead::default()) }
     }
 
+    /// The same, for a reader that asks for less than there is.
+    pub(crate) fn into_reading_ahead(self) -> Self {
+        Self { ahead: Some(self.ahead.unwrap_or_default()), ..self }
+    }
+
     pub(crate) fn stream(&self) -> &TcpStream {
         &self.stream
     }

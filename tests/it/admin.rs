@@ -380,6 +380,7 @@ fn the_page_on_status_has_all_that_it_tells() {
     let mut there: BTreeSet<String> = keys("", &told).into_iter().collect();
     for (section, at, value) in [
         ("config", "config.", &told["config"]),
+        ("listeners", "listeners[].", &told["listeners"][0]),
         ("upstreams", "upstreams[].", &told["upstreams"][0]),
         ("callers", "callers[].", &told["callers"][0]),
     ] {

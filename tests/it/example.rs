@@ -17,11 +17,14 @@ fn text(folder: &std::path::Path) -> String {
         ("shop-token", "sidekey_0123456789"),
         ("billing.key", &key),
         ("billing.pem", &certificate),
+        ("sidekey.key", &key),
+        ("sidekey.pem", &certificate),
     ] {
         std::fs::write(folder.join(name), content).unwrap();
         // Or `check` warns.
         std::fs::set_permissions(folder.join(name), Permissions::from_mode(0o600)).unwrap();
     }
+    std::fs::copy(folder.join("ca.pem"), folder.join("callers.pem")).unwrap();
     std::fs::rename(folder.join("ca.pem"), folder.join("corp.pem")).unwrap();
     let folder = folder.to_str().unwrap();
     EXAMPLE.replace("/run/secrets", folder).replace("/etc/ssl", folder)

@@ -49,6 +49,7 @@ mod streaming;
 mod support;
 mod systemd;
 mod tls;
+mod tls_listener;
 mod upstream;
 mod vendors;
 mod websocket;

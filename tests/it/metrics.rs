@@ -39,6 +39,9 @@ impl Busy {
         let trusted = authority.write(folder.path());
         // With its prefix no key is accepted.
         std::fs::write(folder.path().join("unusable"), "Bearer not-the-key-alone").unwrap();
+        let (certificate, key) = authority.server("localhost").pem();
+        std::fs::write(folder.path().join("server.pem"), certificate).unwrap();
+        std::fs::write(folder.path().join("server.key"), key).unwrap();
         let api = Origin::tls(authority.server("localhost").serve(&[&TLS13, &TLS12], None), answer_by_path);
         let (hub, strict, lenient, guarded) = (Origin::ok(), Origin::ok(), Origin::ok(), Origin::ok());
         let config = format!(
@@ -54,6 +57,8 @@ impl Busy {
              [upstream.later]\noptional = true\npreset = \"imagior\"\nauth.bearer = {{ token = \"file:unusable\" }}\n\
              [caller.shop]\ntoken = \"env:SHOP\"\nupstreams = [\"api\", \"hub\", \"strict\", \"lenient\", \"guarded\", \"down\", \"later\"]\n\
              [caller.desk]\ntoken = \"env:DESK\"\nupstreams = [\"api\"]\nlimits.concurrency = 9\n\
+             [listen.plain]\naddress = \"127.0.0.1:0\"\n[listen.tls]\naddress = \"127.0.0.1:0\"\n\
+             tls = {{ cert = \"server.pem\", key = \"file:server.key\" }}\n\
              [admin]\naddress = \"127.0.0.1:0\"\n",
             api.port(),
             hub.url(),

@@ -118,11 +118,11 @@ impl Surroundings {
                 };
                 let path = path.trim_start_matches('/');
                 let content = match Path::new(path).extension().and_then(|extension| extension.to_str()) {
-                    Some("pem") => cert.pem(),
+                    Some("pem" | "crt") => cert.pem(),
                     Some("key") => signing_key.serialize_pem(),
                     _ => "made-up-and-long-enough\n".into(),
                 };
-                if kind == "unix:" || (kind.is_empty() && !path.ends_with(".pem")) {
+                if kind == "unix:" || (kind.is_empty() && ![".pem", ".crt"].iter().any(|end| path.ends_with(end))) {
                     text.push_str(if kind.is_empty() { part } else { "unix:proxy.sock" });
                     continue;
                 }

@@ -113,7 +113,7 @@ async fn ask(upstream: &Rc<Upstream>, probe: &Probe) -> Result<Answer, ProxyErro
     ] {
         request.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    let spoken = Spoken { authority: None, prefixed: false };
+    let spoken = Spoken { authority: None, prefixed: false, tls: false };
     let target = Target { upstream: Rc::clone(upstream), path: probe.path.clone(), spoken };
     let grant = policy::decide(&Caller::Anyone, target, &request)?;
     let outgoing = headers::prepare_own(request, &grant);

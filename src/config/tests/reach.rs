@@ -51,7 +51,7 @@ fn the_default_listener_is_no_upstream_either() {
 #[test]
 fn a_listener_that_others_may_reach_says_so() {
     const FAULT: &str = "2:11 listen.a.address: other machines may reach this address, and nobody is asked who they are \
-                         (name callers in `[caller.NAME]`, bind to loopback or `unix:`, or say `dangerously_open = true`)";
+                         (name callers in `[caller.NAME]`, bind to loopback or `unix:`, ask for certificates with `tls.client_ca`, or say `dangerously_open = true`)";
     for address in ["0.0.0.0:8080", "[::]:8080", "10.0.0.1:0", "[fe80::1]:1", "8.8.8.8:80", "[::ffff:10.0.0.1]:1"] {
         assert_eq!(refuse(&(listener(address) + GOOD)), FAULT, "{address}");
         assert_eq!(refuse(&format!("{}dangerously_open = false\n{GOOD}", listener(address))), FAULT, "{address}");

@@ -57,7 +57,7 @@ impl Streams {
 
     /// A request has come.
     pub(super) fn begin(&self) -> Rc<Stream> {
-        let stream = Stream::new(Visit::new(Rc::clone(&self.worker), self.peer));
+        let stream = Stream::new(Visit::new(Rc::clone(&self.worker), self.peer.clone()));
         self.next.set(Some(Rc::clone(&stream)));
         stream
     }

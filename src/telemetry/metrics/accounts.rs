@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::cells::{COMPUTING, Cell, Histogram, WAITING};
+use super::handshakes::{Handshake, Handshakes};
 use super::registry::{CallerId, MAX_CALLERS};
 use crate::credential::Which;
 use crate::limits::LimitKind;
@@ -23,14 +24,20 @@ pub(crate) struct WorkerAccount {
     pub(crate) accepted: Cell,
     pub(crate) departed: Cell,
     pub(crate) in_flight: Cell,
+    pub(super) handshakes: Handshakes,
     /// Of the requests that mean no upstream.
     pub(crate) astray: UpstreamAccount,
 }
 
 impl WorkerAccount {
     pub(super) fn new() -> Self {
-        let (accepted, departed, in_flight) = Default::default();
-        Self { accepted, departed, in_flight, astray: UpstreamAccount::new("") }
+        let (accepted, departed, in_flight, handshakes) = Default::default();
+        Self { accepted, departed, in_flight, handshakes, astray: UpstreamAccount::new("") }
+    }
+
+    /// TLS with a caller was made, or was not.
+    pub(crate) fn handshake(&self, outcome: Handshake) {
+        self.handshakes.count(outcome);
     }
 
     /// Connections of callers that are there now.

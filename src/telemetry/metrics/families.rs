@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::accounts::UpstreamAccount;
 use super::cells::{COMPUTING, Cell, Histogram, WAITING};
 use super::exposition::{Exposition, Format};
+use super::handshakes::Handshake;
 use super::ledger::Ledger;
 use super::process::ProcessFiles;
 use super::standing;
@@ -86,6 +87,13 @@ fn callers(page: &mut Exposition, ledger: &Ledger) {
     page.counter("sidekey_caller_connections_accepted", "Connections of callers, by worker.", |samples| {
         for (number, worker) in ledger.workers() {
             samples.add(&[("worker", &number.to_string())], worker.accepted.value());
+        }
+    });
+    let help = "TLS handshakes with callers, by outcome: full and resumed were made, the others were not.";
+    page.counter("sidekey_caller_tls_handshakes", help, |samples| {
+        for outcome in Handshake::ALL {
+            let count = ledger.workers().map(|(_, worker)| worker.handshakes.of(outcome)).sum::<u64>();
+            samples.add(&[("outcome", outcome.name())], count);
         }
     });
     page.gauge("sidekey_caller_connections", "Open connections of callers, by worker.", |samples| {

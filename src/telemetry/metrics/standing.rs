@@ -12,6 +12,7 @@ use crate::upstream::{BreakerState, Shared};
 pub(super) fn write(page: &mut Exposition, state: &State, pulses: &Pulses) {
     let in_force = state.in_force();
     credentials(page, &in_force);
+    certificates(page, &in_force);
     breakers(page, &in_force);
     limits(page, &in_force);
     pauses(page, &in_force);
@@ -49,6 +50,17 @@ fn credentials(page: &mut Exposition, in_force: &Blueprint) {
         for (upstream, prepared) in in_force.each_upstream() {
             if let Some(preference) = prepared.shared.preference() {
                 samples.add(&[("upstream", &upstream.name)], preference.changes());
+            }
+        }
+    });
+}
+
+fn certificates(page: &mut Exposition, in_force: &Blueprint) {
+    let help = "When the certificate that the listener shows ends.";
+    page.gauge("sidekey_listener_certificate_expires_timestamp_seconds", help, |samples| {
+        for listener in &in_force.config.listeners {
+            if let Some(tls) = &listener.tls {
+                samples.add(&[("listener", &listener.name)], seconds(tls.validity.ends()));
             }
         }
     });

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
+    date_time_ymd,
 };
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -46,6 +48,52 @@ impl Authority {
 
     pub(crate) fn client(&self, name: &str) -> Identity {
         self.issue(name, false, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    pub(crate) fn expired_client(&self, name: &str) -> Identity {
+        self.issue(name, true, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// One whose only name is a URI.
+    pub(crate) fn client_of_uri(&self, uri: &str) -> Identity {
+        self.issue_with("localhost", ExtendedKeyUsagePurpose::ClientAuth, |params| {
+            params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+        })
+    }
+
+    /// A TLS client that trusts this CA, speaks these versions, and shows `identity`.
+    pub(crate) fn reach(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        identity: Option<&Identity>,
+    ) -> Arc<ClientConfig> {
+        Arc::new(self.client_config(versions, identity))
+    }
+
+    /// As [`reach`](Self::reach), and it offers these protocols.
+    pub(crate) fn reach_offering(&self, protocols: &[&str]) -> Arc<ClientConfig> {
+        let mut config = self.client_config(&[&TLS13, &TLS12], None);
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+
+    fn client_config(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        identity: Option<&Identity>,
+    ) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+        let builder = builder.with_root_certificates(roots);
+        match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let chain = vec![identity.certificate.der().clone()];
+                builder.with_client_auth_cert(chain, identity.private_key()).unwrap()
+            }
+        }
     }
 
     /// One that is valid from `begin` to `end`.
@@ -131,6 +179,10 @@ impl Identity {
 
     fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()))
+    }
+
+    pub(crate) fn der(&self) -> Vec<u8> {
+        self.certificate.der().to_vec()
     }
 
     /// In PEM: the certificate, and the key.

@@ -3,11 +3,14 @@
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use socket2::SockRef;
 
 use super::PATIENCE;
+use super::TlsClient;
 use super::message::Response;
 use super::wire::{Broken, Record, Wire};
 
@@ -15,21 +18,32 @@ pub(crate) struct Caller {
     wire: Wire,
     /// The same socket, for what is not reading or writing.
     tcp: Option<TcpStream>,
+    tls: Option<TlsClient>,
 }
 
 impl Caller {
     pub(super) fn tcp(address: SocketAddr, record: Record) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { tcp: Some(stream.try_clone().unwrap()), wire: Wire::new(stream, record) }
+        let stream = connect(address);
+        Self { tcp: Some(stream.try_clone().unwrap()), tls: None, wire: Wire::new(stream, record) }
+    }
+
+    /// By TLS. An error: sidekey would not.
+    pub(super) fn tls(address: SocketAddr, config: Arc<ClientConfig>, record: Record) -> std::io::Result<Self> {
+        let stream = connect(address);
+        let tcp = Some(stream.try_clone().unwrap());
+        let tls = TlsClient::make(stream, config)?;
+        Ok(Self { tcp, tls: Some(tls.clone()), wire: Wire::new(tls, record) })
     }
 
     pub(super) fn unix(path: &Path, record: Record) -> Self {
         let stream = UnixStream::connect(path).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { tcp: None, wire: Wire::new(stream, record) }
+        Self { tcp: None, tls: None, wire: Wire::new(stream, record) }
+    }
+
+    /// What is known of its TLS.
+    pub(crate) fn session(&self) -> &TlsClient {
+        self.tls.as_ref().unwrap()
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -112,4 +126,12 @@ impl Caller {
     pub(crate) fn socket(&self) -> TcpStream {
         self.tcp.as_ref().unwrap().try_clone().unwrap()
     }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
 }

@@ -13,6 +13,7 @@ mod message;
 mod origin;
 mod process;
 mod sidekey;
+mod tls_client;
 mod wire;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -31,6 +32,7 @@ pub(crate) use self::message::{Request, Response};
 pub(crate) use self::origin::{Conversation, OK, Origin};
 pub(crate) use self::process::{Ended, check_with, command, command_within};
 pub(crate) use self::sidekey::Sidekey;
+pub(crate) use self::tls_client::TlsClient;
 pub(crate) use self::wire::Broken;
 
 /// How long anything may take before a test gives up: far more than it needs, as the machine may be busy.

@@ -4,8 +4,9 @@ use std::fs::read_to_string;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use rustls::ClientConfig;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -113,6 +114,11 @@ impl Sidekey {
 
     pub(crate) fn connect_to(&self, address: SocketAddr) -> Caller {
         Caller::tcp(address, self.hear())
+    }
+
+    /// By TLS, to the first listener. An error: sidekey would not.
+    pub(crate) fn connect_tls(&self, config: &Arc<ClientConfig>) -> std::io::Result<Caller> {
+        Caller::tls(self.address(), Arc::clone(config), self.hear())
     }
 
     pub(crate) fn connect_to_file(&self, path: &Path) -> Caller {
