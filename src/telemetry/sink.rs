@@ -6,7 +6,7 @@ use std::mem;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Lines are written so often while there are any.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -121,10 +121,7 @@ fn write_lines(
     let mut lines = Vec::new();
     let mut open = true;
     while open {
-        open = rings.recv().is_ok();
-        if open {
-            open = !matches!(rings.recv_timeout(INTERVAL), Err(RecvTimeoutError::Disconnected));
-        }
+        open = rings.recv().is_ok() && gather(rings);
         for shard in shards() {
             lines.clear();
             let lost = shard.take_into(&mut lines);
@@ -135,6 +132,18 @@ fn write_lines(
             let _ = write_patiently(&mut output, &lines);
         }
         let _ = output.flush();
+    }
+}
+
+/// Lets lines gather, whichever other threads begin to log meanwhile. Whether there may be more after these.
+fn gather(rings: &Receiver<()>) -> bool {
+    let until = Instant::now() + INTERVAL;
+    loop {
+        match rings.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Timeout) => return true,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
     }
 }
 
@@ -169,5 +178,50 @@ impl io::Write for LineWriter<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::{INTERVAL, LogSink};
+
+    struct Counting(Arc<AtomicU32>);
+
+    impl io::Write for Counting {
+        fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(lines.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_of_several_threads_gather_as_long_as_those_of_one() {
+        let writes = Arc::new(AtomicU32::new(0));
+        let sink = LogSink::start(Counting(Arc::clone(&writes)), |_| String::new());
+        let began = Instant::now();
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while began.elapsed() < Duration::from_millis(300) {
+                        sink.push(b"line\n");
+                        thread::yield_now();
+                    }
+                });
+            }
+        });
+        sink.finish();
+        let intervals = began.elapsed().div_duration_f64(INTERVAL).ceil();
+        let written = writes.load(Ordering::Relaxed);
+        assert!((2..=2 * (intervals as u32 + 1)).contains(&written), "{written} writes in {intervals} intervals");
     }
 }
