@@ -10,15 +10,19 @@ use tokio::time::sleep;
 use super::roster::{Place, Roster};
 use super::socket::CallerSocket;
 
-/// How far a round is from the next. A connection is at rest after one to two of them, which is soon enough that callers who
+/// How far a round is from the next. A new connection is at rest after one to two of them, which is soon enough that callers who
 /// come and stay, one after another, hold no more than a few full buffers at any time.
 const ROUND: Duration = Duration::from_millis(25);
+/// How far it may be where nobody has come: those that are awake are busy, and each round wakes the worker.
+const RARE_ROUND: Duration = Duration::from_millis(200);
 
 /// A worker's connections that are not at rest.
 #[derive(Default)]
 pub(super) struct Wakeful {
     sockets: Rc<Roster>,
     in_rounds: Cell<bool>,
+    /// Whether one has come since the last round.
+    entered: Cell<bool>,
 }
 
 impl Wakeful {
@@ -27,14 +31,17 @@ impl Wakeful {
         if !self.in_rounds.replace(true) {
             super::spawn(Rc::clone(self).go_round());
         }
+        self.entered.set(true);
         self.sockets.enter(socket)
     }
 
     /// Goes on for as long as a connection is awake.
     async fn go_round(self: Rc<Self>) {
+        let mut pause = ROUND;
         while !self.sockets.is_empty() {
-            sleep(ROUND).await;
+            sleep(pause).await;
             self.sockets.each(CallerSocket::pass_round);
+            pause = if self.entered.take() { ROUND } else { RARE_ROUND.min(2 * pause) };
         }
         self.in_rounds.set(false);
     }
