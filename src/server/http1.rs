@@ -58,6 +58,10 @@ pub(super) async fn serve(worker: Rc<Worker>, peer: Peer, stream: Stream) -> Opt
     let mut http = Builder::new();
     http.half_close(true).max_buf_size(MAX_BUFFER);
     let ending = loop {
+        // It begins at rest: many may connect at once that ask for nothing yet.
+        if !rest(&visit, &socket).await {
+            break Ending::Close;
+        }
         let awake = visit.worker().wakeful().enter(&socket);
         // In a box, so that a connection at rest does not hold the room for it.
         let ending = Box::pin(serve_http(&http, &visit, &socket)).await;
@@ -67,8 +71,7 @@ pub(super) async fn serve(worker: Rc<Worker>, peer: Peer, stream: Stream) -> Opt
                 socket.borrow_mut().make_room();
                 http.max_headers(MAX_REQUEST_FIELDS);
             }
-            Ending::Rest if rest(&visit, &socket).await => {}
-            Ending::Rest => break Ending::Close,
+            Ending::Rest => {}
             ending => break ending,
         }
     };
