@@ -41,6 +41,7 @@ mod malformed;
 mod matching;
 mod metrics;
 mod pooling;
+mod programs;
 mod readme;
 mod references;
 mod reload;
