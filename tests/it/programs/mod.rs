@@ -8,8 +8,12 @@ mod clients;
 mod contents;
 mod curl;
 mod events;
+mod grpc;
+mod http2;
+mod listener_tls;
 mod running;
 mod uploads;
+mod websocket;
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};

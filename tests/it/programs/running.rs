@@ -55,6 +55,10 @@ impl Program {
         }
     }
 
+    pub(super) fn tell(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
     /// Waits until it ends, which must be with success, and returns what it said.
     pub(super) fn finish(mut self) -> String {
         drop(self.child.stdin.take());
