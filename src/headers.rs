@@ -37,8 +37,7 @@ pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant, caller: &Caller
     let is_empty = incoming.is_end_stream();
     let had_length = is_empty && head.headers.contains_key(CONTENT_LENGTH);
     let expects = !is_empty && head.headers.contains_key(EXPECT);
-    // Nobody could keep the promise to clean what passes.
-    let wants_tunnel = !grant.target().upstream.scrubs_body() && handshake::is_asked_for(&head);
+    let wants_tunnel = grant.target().upstream.passes_tunnels() && handshake::is_asked_for(&head);
     readdress(&mut head, grant.target());
     caller.take_off_token(&mut head.headers);
     if is_empty {

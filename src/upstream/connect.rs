@@ -18,7 +18,7 @@ use super::phases::Phases;
 use super::resolve::{LookupError, Resolver};
 use super::socket::Wire;
 pub(crate) use super::tls::TlsSetupError;
-use super::tls::{self, Version};
+use super::tls::{self, Purpose, Version};
 use crate::config::{self, Timeouts};
 use crate::credential::HttpVersions;
 use crate::server::descriptors;
@@ -133,7 +133,7 @@ impl Dialer {
     }
 
     /// Dials the upstream. Dropping the future closes whatever had been begun.
-    pub(super) async fn dial(&self, phases: &Phases) -> Result<Wire, ConnectError> {
+    pub(super) async fn dial(&self, purpose: Purpose, phases: &Phases) -> Result<Wire, ConnectError> {
         let found = match self.origin.host() {
             Host::Address(_) => self.look_up().await?,
             Host::Name(_) => phases.look_up(self.look_up()).await?,
@@ -141,8 +141,8 @@ impl Dialer {
         let addresses = self.permitted(found)?;
         let tcp = phases.connect(self.connect(&addresses)).await?;
         match self.tls {
-            Some(_) => phases.handshake(self.handshake(tcp)).await,
-            None => self.handshake(tcp).await,
+            Some(_) => phases.handshake(self.handshake(purpose, tcp)).await,
+            None => self.handshake(purpose, tcp).await,
         }
     }
 
@@ -189,10 +189,10 @@ impl Dialer {
     }
 
     /// Makes TLS of it, where the upstream has that.
-    pub(super) async fn handshake(&self, tcp: TcpStream) -> Result<Wire, ConnectError> {
+    pub(super) async fn handshake(&self, purpose: Purpose, tcp: TcpStream) -> Result<Wire, ConnectError> {
         let Some(client) = &self.tls else { return Ok(Either::Left(Tcp::new(tcp))) };
         let tcp = Tcp::reading_ahead(tcp);
-        let handshake = TlsConnector::from(client.config.clone()).connect(client.server_name.clone(), tcp);
+        let handshake = TlsConnector::from(client.config(purpose)).connect(client.server_name.clone(), tcp);
         let stream =
             timeout(self.timeouts.tls, handshake).await.map_err(|_| ConnectError::TlsTimeout)?.map_err(classify_tls)?;
         Ok(Either::Right(Box::new(stream)))

@@ -13,7 +13,7 @@ use super::lines::{Lines, Turn};
 use super::phases::Phases;
 use super::pool::Pool;
 use super::socket::Wire;
-use super::tls::Version;
+use super::tls::{Purpose, Version};
 use crate::config;
 
 pub(super) struct Connections {
@@ -40,15 +40,28 @@ impl Connections {
 
     /// One that was used before, and can take a request. `must_be_quiet`: one whose loss would cost the request, so the
     /// kernel is asked, too.
-    pub(super) fn take(&self, must_be_quiet: bool) -> Option<Connection> {
-        let shared = self.lines.take(must_be_quiet).map(Connection::Http2);
+    pub(super) fn take(&self, purpose: Purpose, must_be_quiet: bool) -> Option<Connection> {
+        let shared = match purpose {
+            Purpose::Request => self.lines.take(must_be_quiet).map(Connection::Http2),
+            Purpose::Tunnel => None,
+        };
         shared.or_else(|| self.pool.take(must_be_quiet).map(Connection::Http1))
     }
 
     /// A new one, or a place on another request's new one.
     ///
     /// Dropping the future closes whatever had been begun.
-    pub(super) async fn open(&self, phases: &Phases) -> Result<Connection, ConnectError> {
+    pub(super) async fn open(&self, purpose: Purpose, phases: &Phases) -> Result<Connection, ConnectError> {
+        match purpose {
+            Purpose::Request => self.open_or_share(phases).await,
+            Purpose::Tunnel => {
+                let wire = self.dial(purpose, phases).await?;
+                http1::Connection::over(wire, &self.dialer).await.map(Connection::Http1)
+            }
+        }
+    }
+
+    async fn open_or_share(&self, phases: &Phases) -> Result<Connection, ConnectError> {
         let (began, patience) = (Instant::now(), self.dialer.timeouts().response);
         loop {
             // What came in the meantime: room that another has made, or this very request when it was refused.
@@ -57,16 +70,16 @@ impl Connections {
                 return Ok(Connection::Http2(stream));
             }
             match self.lines.turn(began.elapsed(), patience) {
-                Turn::Dial(_dialling) => return self.dial(phases).await,
+                Turn::Dial(_dialling) => return self.speak(self.dial(Purpose::Request, phases).await?).await,
                 Turn::Wait(limit) => self.lines.wait(limit).await,
                 Turn::GiveUp => return Err(ConnectError::ConnectTimeout),
             }
         }
     }
 
-    async fn dial(&self, phases: &Phases) -> Result<Connection, ConnectError> {
-        let wire = self.dialer.dial(phases).await.inspect_err(|_| self.dialer.account().not_opened.add(1))?;
-        self.speak(wire).await
+    async fn dial(&self, purpose: Purpose, phases: &Phases) -> Result<Wire, ConnectError> {
+        let dialled = self.dialer.dial(purpose, phases).await;
+        dialled.inspect_err(|_| self.dialer.account().not_opened.add(1))
     }
 
     /// Speaks what was agreed on over what was dialled.

@@ -176,6 +176,11 @@ impl Upstream {
         self.scrubs_body
     }
 
+    /// Whether WebSockets pass. Nobody could keep the promise to clean what is in them, and they begin in HTTP/1.1.
+    pub(crate) fn passes_tunnels(&self) -> bool {
+        !self.scrubs_body && self.credentials.http_versions().certain() != Some(Version::Http2)
+    }
+
     /// Whether it sees which trace a request belongs to.
     pub(crate) fn traces(&self) -> bool {
         self.traces

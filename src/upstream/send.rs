@@ -9,6 +9,7 @@ use super::body::{Exchange, Upload};
 use super::breaker::LeftAlone;
 use super::connect::ConnectError;
 use super::connection::{Connection, Failed, Fault, Received};
+use super::tls::Purpose;
 use super::{StreamedBody, Upstream};
 use crate::credential::{Authorized, PlaceError};
 use crate::route::Spoken;
@@ -61,7 +62,7 @@ pub(crate) enum SendError {
 pub(super) async fn send_once(authorized: &mut Authorized) -> Result<Box<Answer>, SendError> {
     let survives_loss = authorized.can_be_repeated();
     let connections = &authorized.upstream().connections;
-    let first = match connections.take(!survives_loss) {
+    let first = match connections.take(purpose(authorized), !survives_loss) {
         Some(connection) => {
             authorized.exchange().phases().reuse();
             send_on(connection, authorized, survives_loss).await
@@ -95,10 +96,14 @@ impl Unsent {
     }
 }
 
+fn purpose(authorized: &Authorized) -> Purpose {
+    if authorized.wants_tunnel() { Purpose::Tunnel } else { Purpose::Request }
+}
+
 /// Boxed by its callers: a handshake's state is large, and would be moved about with every request that needs none.
 async fn send_on_new(authorized: &mut Authorized) -> Result<Box<Answer>, Unsent> {
     let connections = &authorized.upstream().connections;
-    let opened = connections.open(authorized.exchange().phases()).await;
+    let opened = connections.open(purpose(authorized), authorized.exchange().phases()).await;
     let connection = opened.map_err(|error| Unsent::Never(error.into()))?;
     tracing::debug!(target: "upstream", upstream = authorized.upstream().name(), "connected");
     send_on(connection, authorized, false).await

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio_util::either::Either;
 
 use super::socket::Wire;
+use super::tls::Purpose;
 use super::{ConnectError, Upstream};
 
 /// A connection over which nothing was sent.
@@ -31,7 +32,7 @@ impl Upstream {
 
     /// Makes TLS of it, unless the upstream has none. Dropping the future closes the connection.
     pub(crate) async fn handshake(&self, tcp: TcpStream) -> Result<Fresh, ConnectError> {
-        self.connections.dialer.handshake(tcp).await.map(Fresh)
+        self.connections.dialer.handshake(Purpose::Request, tcp).await.map(Fresh)
     }
 
     /// Keeps the connection for the next request, whatever the pool's limits. Dropping the future closes it.

@@ -22,7 +22,9 @@ pub(crate) enum TlsSetupError {
 /// How to make a TLS connection to one upstream. Clones share the session cache, so that every worker resumes.
 #[derive(Clone)]
 pub(crate) struct Client {
-    pub(super) config: Arc<ClientConfig>,
+    config: Arc<ClientConfig>,
+    /// The same, which offers nothing but HTTP/1.1.
+    for_tunnels: Arc<ClientConfig>,
     pub(super) server_name: ServerName<'static>,
 }
 
@@ -31,6 +33,13 @@ pub(crate) struct Client {
 pub(crate) enum Version {
     Http1,
     Http2,
+}
+
+/// What a connection is for. A tunnel is made of one that speaks HTTP/1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Request,
+    Tunnel,
 }
 
 /// The roots that every upstream trusts.
@@ -76,6 +85,13 @@ impl Version {
 }
 
 impl Client {
+    pub(super) fn config(&self, purpose: Purpose) -> Arc<ClientConfig> {
+        Arc::clone(match purpose {
+            Purpose::Request => &self.config,
+            Purpose::Tunnel => &self.for_tunnels,
+        })
+    }
+
     /// What `upstream` needs.
     pub(crate) fn new(upstream: &config::Upstream, roots: &SystemRoots) -> Result<Self, TlsSetupError> {
         let settings = &upstream.tls;
@@ -95,7 +111,9 @@ impl Client {
             }
             None => builder.with_no_client_auth(),
         };
+        let mut for_tunnels = config.clone();
+        for_tunnels.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.alpn_protocols = upstream.credentials.http_versions().alpn();
-        Ok(Self { config: Arc::new(config), server_name })
+        Ok(Self { config: Arc::new(config), for_tunnels: Arc::new(for_tunnels), server_name })
     }
 }
