@@ -239,8 +239,10 @@ impl<'a> Watch<'a> {
     fn look(&mut self, cx: &mut Context<'_>) -> Option<Watched> {
         let mut socket = self.socket.borrow_mut();
         socket.note_waker(cx);
-        // hyper would not wait until a 101 that it has begun to write has gone out.
-        let draining = self.visit.worker().draining() && !self.told_to_drain && !self.visit.will_be_tunnel();
+        // hyper would say `close` in a 101, and would not wait until one that it has begun to write has gone out.
+        let may_switch = self.visit.stage() == Stage::Asked && socket.asks_for_tunnel();
+        let draining = self.visit.worker().draining() && !self.told_to_drain;
+        let draining = draining && !may_switch && !self.visit.will_be_tunnel();
         // What has been sent has begun: it is read first, though hyper has not seen it yet.
         if draining && (self.visit.stage() != Stage::Idle || !socket.has_begun()) {
             self.told_to_drain = true;

@@ -96,6 +96,11 @@ impl CallerSocket {
         self.screen.framing().between_requests()
     }
 
+    /// Whether the answer to the last request decides what is spoken after it.
+    pub(super) fn asks_for_tunnel(&mut self) -> bool {
+        self.screen.framing().is_undecided()
+    }
+
     /// Whether the caller has closed its side. It may still be reading.
     pub(super) fn caller_closed(&self) -> bool {
         self.screen.ended()

@@ -1,10 +1,12 @@
 //! How a tunnel ends, and what is said of it.
 
 use std::io::Write;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{AGREED, assert_echoes, echoing, open};
+use super::{AGREED, asking, assert_echoes, echoing, open};
 use crate::support::{Broken, Origin, PATIENCE, Sidekey, until_true};
 
 const SERVER: &str = "[server]\nworkers = 1\ndrain = \"2s\"\n";
@@ -76,6 +78,36 @@ fn one_that_ends_while_it_drains_holds_the_end_up_no_longer() {
     sidekey.signal("TERM");
     until_true("the drain", || sidekey.log().contains("stopping"));
     assert_echoes(&mut caller, "last");
+    caller.half_close();
+    caller.assert_closed();
+    assert_eq!(sidekey.wait().code, Some(0));
+}
+
+#[test]
+fn a_handshake_that_is_under_way_when_the_drain_begins_becomes_one() {
+    let (agree, agreed) = channel::<()>();
+    let agreed = Mutex::new(agreed);
+    let origin = Origin::plain(move |conversation| {
+        if conversation.head().is_some() {
+            agreed.lock().unwrap().recv().unwrap();
+            conversation.send(AGREED);
+            while let Ok(came) = conversation.some() {
+                conversation.send(came);
+            }
+        }
+    });
+    let server = SERVER.replace("2s", "60s");
+    let mut sidekey = Sidekey::start(&format!("{server}{}", origin.upstream("api")));
+    let (mut caller, mut idle) = (sidekey.connect(), sidekey.connect());
+    caller.send(asking("/api/socket"));
+    until_true("the handshake", || origin.connections() == 1);
+    sidekey.signal("TERM");
+    // The worker drains, and has told its connections.
+    idle.assert_closed();
+    agree.send(()).unwrap();
+    let answer = caller.head();
+    assert_eq!((answer.status, answer.fields.all("connection")), (101, vec!["Upgrade"]), "{answer:?}");
+    assert_echoes(&mut caller, "hello");
     caller.half_close();
     caller.assert_closed();
     assert_eq!(sidekey.wait().code, Some(0));
