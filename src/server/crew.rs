@@ -76,15 +76,20 @@ impl Crew {
     pub(super) fn deal(&self, worker: usize, arrival: Arrival) {
         if let Some(hand) = self.hands.get(worker) {
             hand.load.add_one();
-            self.tell(worker, Order::Serve(arrival));
+            if hand.orders.send(Order::Serve(arrival)).is_err() {
+                // Nobody else would count it off.
+                hand.load.take_one();
+            }
         }
     }
 
-    /// Who should serve the next connection: the worker that has the fewest, or `own`, where none has fewer. One that may
-    /// be stuck is given none while another is there.
+    /// Who should serve the next connection: the worker that has the fewest, or `own`, where none has fewer. One that is
+    /// gone, or may be stuck, is given none while another is there.
     pub(super) fn choose(&self, own: usize) -> usize {
-        let by_load =
-            |(worker, hand): &(usize, &Hand)| (self.pulses.is_late(*worker), hand.load.count(), *worker != own);
+        let by_load = |(worker, hand): &(usize, &Hand)| {
+            let (gone, late) = (hand.orders.is_closed(), self.pulses.is_late(*worker));
+            (gone, late, hand.load.count(), *worker != own)
+        };
         self.hands.iter().enumerate().min_by_key(by_load).map_or(own, |(worker, _)| worker)
     }
 
@@ -96,7 +101,11 @@ impl Crew {
 
 #[cfg(test)]
 mod tests {
-    use super::Crew;
+    use std::os::unix::net::UnixStream;
+
+    use tokio_util::either::Either;
+
+    use super::{Arrival, Crew};
     use crate::server::Pulses;
 
     #[test]
@@ -111,6 +120,18 @@ mod tests {
         assert_eq!(dealt, [2, 0, 1, 3, 2, 0, 1, 3, 2]);
         crew.hands[3].load.take_one();
         assert_eq!(crew.choose(2), 3);
+    }
+
+    #[test]
+    fn who_is_gone_is_chosen_no_more_and_has_no_connections() {
+        let (crew, mut orders) = Crew::new(2, Pulses::of(2));
+        crew.hands[0].load.add_one();
+        assert_eq!(crew.choose(0), 1);
+        orders.truncate(1);
+        assert_eq!(crew.choose(0), 0);
+        let stream = Either::Right(UnixStream::pair().unwrap().0);
+        crew.deal(1, Arrival { listener: 0, stream });
+        assert_eq!(crew.load(), 1);
     }
 
     #[test]

@@ -107,6 +107,13 @@ impl Worker {
             }
         }
         step_down(&mut attendants).await;
+        // What was dealt before that is served; from now on, who deals hears that nobody is here.
+        orders.close();
+        while let Ok(order) = orders.try_recv() {
+            if let Order::Serve(arrival) = order {
+                self.take_over(arrival);
+            }
+        }
         self.drain().await;
     }
 
@@ -239,5 +246,51 @@ async fn step_down(attendants: &mut Vec<JoinHandle<()>>) {
         attendant.abort();
         // It ends because it was aborted, which is no news.
         let _ = attendant.await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::runtime::{Builder, LocalOptions};
+    use tokio::time::timeout;
+    use tokio_util::either::Either;
+
+    use super::{Arrival, Blueprint, Network, Order, Worker};
+    use crate::config::file::parse_with;
+    use crate::secret::source::Source;
+    use crate::server::Pulses;
+    use crate::server::crew::Crew;
+    use crate::upstream::OwnListeners;
+    use crate::upstream::resolve::{SystemFiles, resolver};
+
+    #[test]
+    fn who_was_dealt_with_when_the_drain_had_begun_is_served_and_holds_up_no_end() {
+        let text = "[upstream.x]\nurl = 'http://127.0.0.1:9'\nauth.bearer.token = 'env:KEY'\n";
+        let config = parse_with(Path::new("sidekey.toml"), text, Source::Given(&[("env:KEY", b"k3y-k3y")])).unwrap();
+        let blueprint = Blueprint::new(config, None).unwrap();
+        let (resolver, _lookups) = resolver(blueprint.config.server.lookup.clone(), SystemFiles::default());
+        let network = Network { resolver, own: OwnListeners::default() };
+        let (crew, mut orders) = Crew::new(1, Pulses::of(1));
+        let load = Arc::clone(crew.loads().next().unwrap());
+        let worker = Worker::new(&blueprint, network, 0, load);
+        let (mut caller, stream) = UnixStream::pair().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        caller.write_all(b"GET /nobody HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        crew.tell(0, Order::Drain);
+        crew.deal(0, Arrival { listener: 0, stream: Either::Right(stream) });
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+        let run = worker.run(orders.remove(0));
+        runtime.block_on(async { timeout(Duration::from_secs(10), run).await }).expect("its end");
+        drop(runtime);
+        let mut answer = String::new();
+        caller.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        assert_eq!(crew.load(), 0);
     }
 }
