@@ -208,17 +208,23 @@ impl Conversation {
 
     /// The next request, whole. `None`: no other comes.
     pub(crate) fn request(&mut self) -> Option<Request> {
-        let mut request = self.head()?;
+        let (mut request, place) = self.note_head()?;
         request.read_body(&mut self.wire).ok()?;
-        *self.seen.requests.lock().unwrap().last_mut().unwrap() = request.clone();
+        self.seen.requests.lock().unwrap()[place] = request.clone();
         Some(request)
     }
 
     /// The next request's header.
     pub(crate) fn head(&mut self) -> Option<Request> {
+        self.note_head().map(|(request, _)| request)
+    }
+
+    /// The same, and its place among all that came: other connections' may have come before its body has.
+    fn note_head(&mut self) -> Option<(Request, usize)> {
         let request = Request::read_head(&mut self.wire).ok()?;
-        self.seen.requests.lock().unwrap().push(request.clone());
-        Some(request)
+        let mut requests = self.seen.requests.lock().unwrap();
+        requests.push(request.clone());
+        Some((request, requests.len() - 1))
     }
 
     /// Answers; whether anyone is there to read it is not its affair.
@@ -270,5 +276,29 @@ impl Conversation {
     /// Ends the connection with a reset.
     pub(crate) fn reset(&mut self) {
         SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use super::{OK, Origin};
+    use crate::support::until_true;
+
+    #[test]
+    fn each_request_is_noted_once_whichever_ends_first() {
+        let origin = Origin::ok();
+        let connect = || TcpStream::connect(("127.0.0.1", origin.port())).unwrap();
+        let (mut slow, mut quick) = (connect(), connect());
+        slow.write_all(b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n").unwrap();
+        until_true("the header", || origin.requests().len() == 1);
+        quick.write_all(b"GET /quick HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        until_true("the other", || origin.requests().len() == 2);
+        slow.write_all(b"body").unwrap();
+        slow.read_exact(&mut [0; OK.len()]).unwrap();
+        let noted: Vec<_> = origin.requests().iter().map(|request| request.target().to_owned()).collect();
+        assert_eq!(noted, ["/slow", "/quick"]);
     }
 }
