@@ -61,6 +61,15 @@ impl AnswerBody {
         Self::new(Source::Own(Full::default()), None, visit)
     }
 
+    /// Says nothing where sidekey would say something itself: whoever asked with `HEAD` takes a body for a fault.
+    pub(crate) fn leave_out_own(&mut self) {
+        match &mut self.source {
+            Source::Own(text) => *text = Full::default(),
+            Source::Streamed(_) => {}
+        }
+        self.note_end();
+    }
+
     /// Boxed: it is handed on more often than it is long.
     fn new(source: Source, record: Option<AccessRecord>, visit: Rc<Visit>) -> Box<Self> {
         visit.begin_answer();

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::header::CONNECTION;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
@@ -120,8 +120,13 @@ fn answer(
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<Http2Body>, Infallible>> + 'static {
     let stream = streams.begin();
+    let wants_body = *request.method() != Method::HEAD;
     async move {
         let mut response = proxy::handle(Rc::clone(stream.visit()), request).await;
+        if !wants_body {
+            // RFC 9110 9.3.2: in HTTP/1.1 hyper sees to that, here it sends what it is given.
+            response.body_mut().leave_out_own();
+        }
         // RFC 9113 8.2.2. What it would say of the connection, GOAWAY says.
         response.headers_mut().remove(CONNECTION);
         Ok(response.map(|body| Http2Body::new(body, stream)))

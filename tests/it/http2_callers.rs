@@ -84,6 +84,19 @@ fn a_preface_may_come_byte_by_byte_and_one_that_is_none_is_refused() {
 }
 
 #[test]
+fn an_answer_to_head_ends_with_its_header_whoever_gives_it() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut frames = sidekey.connect_frames(&[]);
+    for (stream, path) in [(1, "/nobody/x"), (3, "/api/x"), (5, "/nobody/x")] {
+        let head = [(":method", "HEAD"), (":scheme", "http"), (":authority", "localhost"), (":path", path)];
+        frames.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields(&head)));
+        let answer = frames.await_frame(HEADERS);
+        assert_eq!((answer.stream, answer.flags & END_STREAM), (stream, END_STREAM), "{path}");
+    }
+}
+
+#[test]
 fn a_slow_preface_is_header_timeout_and_one_without_settings_closed() {
     let origin = Origin::ok();
     let sidekey = Sidekey::start(&(server("header_timeout = \"300ms\"") + &origin.upstream("api")));
@@ -506,7 +519,8 @@ fn a_peer_that_opens_no_window_is_not_waited_for_without_end() {
         // The others go on: one without a body, that is.
         let head = [(":method", "HEAD"), (":scheme", "http"), (":authority", "nobody"), (":path", "/")];
         frames.send(frame(HEADERS, END_HEADERS | END_STREAM, 3, &fields(&head)));
-        assert_eq!(frames.await_frame(HEADERS).stream, 3);
+        let head = frames.await_frame(HEADERS);
+        assert_eq!((head.stream, head.flags & END_STREAM), (3, END_STREAM));
     }
     // A small one is hyper's to send: where not even that gets through, the connection is closed.
     let mut frames = sidekey.connect_frames(&crate::support::http2::setting(4, 1));
