@@ -44,6 +44,8 @@ const MAX_RESET: usize = 1024;
 
 /// An open connection, shared by the requests on it. Closed when it has left its pool and the last of them has ended.
 pub(super) struct Line {
+    /// Cloned for each request: one that has sent is not ready while its last request waits for room, which would look as
+    /// if the connection were closed; and to ask it takes that request's waker from it.
     sender: RefCell<SendRequest<Bytes>>,
     wire: Rc<RefCell<Wire>>,
     pulse: Rc<Pulse>,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use h2::Reason;
 use tempfile::TempDir;
 
+use crate::support::http2::{DATA, RST_STREAM, frame, get_frame};
 use crate::support::{
     Authority, Broken, Conversation, Frames, Http2Origin, Kind, LITERAL, OK, Origin, Sidekey, get, get_with, post,
     until_true,
@@ -158,6 +159,43 @@ fn at_the_peers_limit_of_streams_another_connection_is_opened() {
     (0..4).for_each(|_| release.send(()).unwrap());
     callers.iter_mut().for_each(|caller| caller.response().assert_passed_on(200));
     assert_eq!(origin.connections(), 4);
+}
+
+#[test]
+fn one_that_is_cancelled_at_the_limit_of_streams_does_not_cost_the_connection() {
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&asked);
+    let origin = frames(&[(MAX_CONCURRENT_STREAMS, 1)], move |_, mut frames| {
+        while let Some(stream) = frames.request() {
+            counting.fetch_add(1, Ordering::Relaxed);
+            let _ = released.lock().unwrap().recv();
+            frames.answer(stream);
+        }
+    });
+    let until_asked = |count| until_true("the requests", || asked.load(Ordering::Relaxed) == count);
+    let sidekey = before(&origin, "");
+    // The first says what the limit is.
+    release.send(()).unwrap();
+    sidekey.ask(get("/api/first")).assert_passed_on(200);
+    let mut caller = sidekey.connect_frames(&[]);
+    caller.send(get_frame(1, "/api/x"));
+    until_asked(2);
+    // In one piece: the next two are looked at before the upstream is told that the first is over.
+    let cancel = frame(RST_STREAM, 0, 1, &u32::from(Reason::CANCEL).to_be_bytes());
+    caller.send([cancel, get_frame(3, "/api/x"), get_frame(5, "/api/x")].concat());
+    (0..3).for_each(|_| release.send(()).unwrap());
+    let mut answered: Vec<_> = (0..2).map(|_| caller.await_frame(DATA).stream).collect();
+    answered.sort_unstable();
+    assert_eq!(answered, [3, 5]);
+    // Both connections are there for the next two.
+    let mut callers: Vec<_> = (0..2).map(|_| sidekey.connect()).collect();
+    callers.iter_mut().for_each(|caller| caller.send(get("/api/x")));
+    until_asked(6);
+    (0..2).for_each(|_| release.send(()).unwrap());
+    callers.iter_mut().for_each(|caller| caller.response().assert_passed_on(200));
+    assert_eq!(origin.connections(), 2);
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Stream {
 impl Line {
     /// Gives the request a stream. What comes back as unwritten was never on the wire.
     fn send(&self, head: request::Parts, body: RequestBody) -> Result<(Waiting, Upload), Failed> {
-        let mut sender = self.sender.borrow_mut();
+        let mut sender = self.sender.borrow().clone();
         let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
         if let Poll::Ready(Err(error)) = ready {
             let unwritten = Request::from_parts(head, body);
