@@ -422,6 +422,25 @@ fn an_upload_waits_for_the_upstreams_window_and_stops_with_an_early_answer() {
 }
 
 #[test]
+fn a_body_that_breaks_off_behind_an_early_answer_takes_the_stream_along() {
+    let origin = frames(&[], |_, mut frames| {
+        let data = frames.until(Kind::Data).unwrap();
+        frames.head(data.stream, 200, &[], false);
+        let reset = frames.until(Kind::Reset).unwrap();
+        assert_eq!((reset.stream, reset.number()), (data.stream, u32::from(Reason::CANCEL)));
+        frames.answer_all();
+    });
+    let sidekey = before(&origin, "");
+    let mut caller = sidekey.connect();
+    caller.send("POST /api/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+    caller.head().assert_passed_on(200);
+    caller.send("no chunk\r\n");
+    assert_ne!(caller.rest().1, Broken::Silent);
+    sidekey.ask(get("/api/y")).assert_passed_on(200);
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
 fn the_body_that_an_upstream_is_to_ask_for_leaves_when_it_does() {
     let origin = frames(&[], |_, mut frames| {
         let head = frames.until(Kind::Headers).unwrap();

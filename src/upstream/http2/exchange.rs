@@ -70,7 +70,7 @@ impl Stream {
     /// other, and stops with the answer's end.
     fn upload_beside(&mut self, upload: Upload) {
         self.upload = Some(Driver(server::spawn(async move {
-            // What fails here is dropped, which resets the stream: that the answer's reader is told.
+            // What fails here resets the stream: that the answer's reader is told.
             let _ = upload.await;
         })));
     }

@@ -26,6 +26,9 @@ pub(crate) enum StreamError {
     Malformed(#[from] Malformed),
     #[error("the request cannot be said in HTTP/2")]
     NotSayable,
+    /// sidekey has reset the stream itself: all that it resets and goes on reading.
+    #[error("the caller's body broke off behind the beginning of the answer")]
+    CallerBody,
 }
 
 impl StreamError {
@@ -33,7 +36,12 @@ impl StreamError {
     pub(in crate::upstream) fn is_unprocessed(&self) -> bool {
         match self {
             Self::Refused | Self::GoingAway(_) => true,
-            Self::Reset(_) | Self::Lost(_) | Self::Protocol(_) | Self::Malformed(_) | Self::NotSayable => false,
+            Self::Reset(_)
+            | Self::Lost(_)
+            | Self::Protocol(_)
+            | Self::Malformed(_)
+            | Self::NotSayable
+            | Self::CallerBody => false,
         }
     }
 
@@ -41,7 +49,7 @@ impl StreamError {
     pub(in crate::upstream) fn is_malformed(&self) -> bool {
         match self {
             Self::Protocol(_) | Self::Malformed(_) | Self::NotSayable => true,
-            Self::Refused | Self::GoingAway(_) | Self::Reset(_) | Self::Lost(_) => false,
+            Self::Refused | Self::GoingAway(_) | Self::Reset(_) | Self::Lost(_) | Self::CallerBody => false,
         }
     }
 }
@@ -54,6 +62,7 @@ impl From<h2::Error> for StreamError {
             Some(Reason::REFUSED_STREAM) if error.is_reset() && error.is_remote() => Self::Refused,
             Some(reason) if error.is_go_away() && error.is_remote() => Self::GoingAway(reason),
             Some(reason) if error.is_remote() => Self::Reset(reason),
+            Some(_) if error.is_reset() && !error.is_library() => Self::CallerBody,
             Some(reason) => Self::Protocol(reason),
             None => error.into_io().map_or(Self::NotSayable, Self::Lost),
         }

@@ -5,14 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::SendStream;
+use h2::{Reason, SendStream};
 use http_body::{Body, Frame};
 
 use crate::upstream::body::{CallerBodyError, RequestBody};
 
 /// Sends a body. Ready when nothing of it is left to be sent, or wanted.
 ///
-/// Dropping it before resets the stream, unless the answer holds it open.
+/// Dropping it before resets the stream, unless the answer holds it open. A body that breaks off resets it in any case.
 pub(super) struct Upload {
     stream: SendStream<Bytes>,
     body: RequestBody,
@@ -100,6 +100,12 @@ impl Future for Upload {
     type Output = Result<(), CallerBodyError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.get_mut().poll_send(cx)
+        let upload = self.get_mut();
+        let sent = ready!(upload.poll_send(cx));
+        if sent.is_err() {
+            // Where the answer holds the stream open, the upstream would wait for the rest, and the caller for the upstream.
+            upload.stream.send_reset(Reason::CANCEL);
+        }
+        Poll::Ready(sent)
     }
 }
