@@ -38,6 +38,8 @@ const STREAM_WINDOW: u32 = 512 * 1024;
 /// As much as all streams together: callers that do not read can fill their own windows, and never the connection's,
 /// so that none of them holds up another's answer.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 128;
+/// What of a body `h2` may take beyond what it can write, whatever windows the upstream opens.
+const MAX_SEND_BUFFER: usize = 64 * 1024;
 /// So many streams that callers have left are remembered, for what the upstream had sent before it knew: `h2` takes what
 /// comes for a forgotten one for a fault, and closes the connection after a thousand.
 const MAX_RESET: usize = 1024;
@@ -89,6 +91,7 @@ impl Line {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
             .initial_max_send_streams(usual)
+            .max_send_buffer_size(MAX_SEND_BUFFER)
             .max_concurrent_reset_streams(MAX_RESET);
         let (sender, mut connection) = builder
             .handshake(Io::new(&wire, &pulse))
