@@ -59,6 +59,15 @@ pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant, caller: &Caller
     Box::new(Outgoing { head, body, exchange, wants_body, wants_tunnel: false })
 }
 
+/// Whether the caller holds its body back until it is asked for it (RFC 9110 10.1.1). Is it answered instead, its connection is
+/// of no more use: nobody knows whether the body comes after all.
+pub(crate) fn withholds_body(request: &Request<Incoming>) -> bool {
+    let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    request.version() == Version::HTTP_11
+        && !request.body().is_end_stream()
+        && request.headers().get(EXPECT).is_some_and(expects)
+}
+
 /// As [`prepare`], for a request of sidekey's own: it has no caller, and no body.
 pub(crate) fn prepare_own(request: Request<()>, grant: &Grant) -> Box<Outgoing> {
     let (mut head, ()) = request.into_parts();

@@ -30,12 +30,13 @@ pub(crate) async fn handle(visit: Rc<Visit>, mut request: Request<Incoming>) -> 
         Ok(()) => AccessRecord::begin(&request, &snapshot.callers),
         Err(_) => AccessRecord::malformed(),
     };
+    let withholds_body = headers::withholds_body(&request);
     let mut page = None;
     let outcome = {
         let mut work = pin!(forward(&visit, &snapshot, sound, request, &mut record, &mut page));
         poll_fn(|cx| visit.poll_in_time(work.as_mut(), cx)).await
     };
-    let is_last = visit.is_last();
+    let is_last = visit.is_last() || (withholds_body && !record.has_asked_for_body());
     let mut response = match outcome {
         Ok(Reply::Upstream(mut answer)) => {
             record.answered(&mut answer.head);

@@ -149,6 +149,11 @@ impl AccessRecord {
         self.exchange = Some(Rc::clone(&outgoing.exchange));
     }
 
+    /// Whether a caller that holds its body back was told to send it.
+    pub(crate) fn has_asked_for_body(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.has_asked())
+    }
+
     /// The upstream answered: the caller gets the request's id instead of the vendor's.
     pub(crate) fn answered(&mut self, head: &mut response::Parts) {
         self.status = Some(head.status);

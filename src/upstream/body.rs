@@ -91,6 +91,8 @@ pub(crate) struct Exchange {
     sent: Cell<u64>,
     /// `None`: the request has not left yet.
     moved: Cell<Option<Instant>>,
+    /// Whether the caller was told to send the body that it holds back.
+    has_asked: Cell<bool>,
     phases: Phases,
 }
 
@@ -114,6 +116,7 @@ impl Exchange {
             upload: Cell::new(Upload::Finished),
             sent: Cell::new(0),
             moved: Cell::new(None),
+            has_asked: Cell::new(false),
             phases: Phases::default(),
         })
     }
@@ -134,6 +137,11 @@ impl Exchange {
     /// The bytes of the body that were sent to the upstream: what was only read, to be signed, was not.
     pub(crate) fn sent(&self) -> u64 {
         if self.phases.has_left() { self.sent.get() } else { 0 }
+    }
+
+    /// Whether a caller that holds its body back was told to send it.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.has_asked.get()
     }
 
     /// How long what took.
@@ -301,7 +309,7 @@ impl Streamed {
             return Err(CollectError::TooLarge);
         }
         // It is wanted here, whatever the upstream will say.
-        self.gate = None;
+        self.open();
         let mut held = Buffer::new(self.upstream.buffers());
         held.expect(announced.lower())?;
         let whole = usize::try_from(announced.exact().unwrap_or(limit)).unwrap_or(usize::MAX);
@@ -320,6 +328,12 @@ impl Streamed {
         }
     }
 
+    /// What is read from now on is what makes hyper ask for it.
+    fn open(&mut self) {
+        self.gate = None;
+        self.exchange.has_asked.set(true);
+    }
+
     pub(super) fn is_end_stream(&self) -> bool {
         self.incoming.is_end_stream()
     }
@@ -336,7 +350,7 @@ impl Streamed {
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CallerBodyError>>> {
         if let Some(gate) = &mut self.gate {
             ready!(gate.as_mut().poll(cx));
-            self.gate = None;
+            self.open();
         }
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Pending => {

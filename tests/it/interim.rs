@@ -50,6 +50,35 @@ fn a_caller_that_expects_100_may_be_refused_and_keeps_its_body() {
     answer.assert_passed_on(413);
     assert!(answer.interim.is_empty(), "it was told to send its body: {answer:?}");
     assert_eq!(answer.text(), "no!");
+    // RFC 9112 9.6: it is closed, as nobody knows what would come next on it.
+    assert_eq!(answer.fields.get("connection"), Some("close"));
+    caller.assert_closed();
+}
+
+/// Whoever refuses, and whichever status says so.
+#[test]
+fn a_body_that_sidekey_does_not_ask_for_ends_the_connection_and_one_that_it_asks_for_does_not() {
+    let origin = Origin::plain(|conversation| {
+        while conversation.request().is_some() {
+            conversation.send("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect();
+    caller.send(EXPECTING.replace("/api/", "/nobody/"));
+    let answer = caller.response();
+    assert_eq!((answer.status, answer.fields.get("connection")), (404, Some("close")));
+    caller.assert_closed();
+    // The upstream says nothing until it has the body, so it is asked for in the end.
+    let mut caller = sidekey.connect();
+    caller.send(EXPECTING);
+    assert_eq!((caller.line().as_str(), caller.line().as_str()), ("HTTP/1.1 100 Continue", ""));
+    caller.send("body");
+    for _ in 0..2 {
+        let answer = caller.response();
+        assert_eq!((answer.status, answer.fields.get("connection")), (417, None));
+        caller.send(get("/api/again"));
+    }
 }
 
 #[test]
