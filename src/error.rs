@@ -1,6 +1,7 @@
 //! When sidekey answers itself. A [`ProxyError`] has three faces: the status, a fixed text for the caller, and the
 //! chain of causes, which only the log sees.
 
+mod grpc;
 mod problem;
 
 use std::error::Error;
@@ -23,6 +24,8 @@ use crate::route::RouteError;
 use crate::scrub::ScrubError;
 use crate::upstream::{CollectError, LeftAlone, SendError};
 use crate::wire::Malformed;
+
+pub(crate) use self::grpc::is_spoken as is_grpc;
 
 /// Everything that can keep a request from an upstream's answer, one variant a stage.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +65,13 @@ const CHALLENGES: [&str; 2] = ["Basic realm=\"sidekey\"", "Bearer realm=\"sideke
 pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 impl ProxyError {
+    /// As [`Self::to_response`], for a client of gRPC.
+    pub(crate) fn to_grpc(&self, request_id: &RequestId) -> Response<Bytes> {
+        let mut response = self.to_response(request_id);
+        grpc::translate(&mut response, &self.problem());
+        response
+    }
+
     /// The answer to the request of this id, which finds it in the log.
     pub(crate) fn to_response(&self, request_id: &RequestId) -> Response<Bytes> {
         let problem = self.problem();

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 use crate::answer::{AnswerBody, Reply};
 use crate::browser::Page;
-use crate::error::ProxyError;
+use crate::error::{self, ProxyError};
 use crate::server::{Snapshot, Visit};
 use crate::telemetry::access::AccessRecord;
 use crate::tunnel::{Tunnel, handshake};
@@ -30,6 +30,7 @@ pub(crate) async fn handle(visit: Rc<Visit>, mut request: Request<Incoming>) -> 
         Ok(()) => AccessRecord::begin(&request, &snapshot.callers),
         Err(_) => AccessRecord::malformed(),
     };
+    let is_grpc = error::is_grpc(&request);
     let withholds_body = headers::withholds_body(&request);
     let mut page = None;
     let outcome = {
@@ -52,7 +53,8 @@ pub(crate) async fn handle(visit: Rc<Visit>, mut request: Request<Incoming>) -> 
         }
         Err(error) => {
             record.refused(&error);
-            let response = error.to_response(record.request_id());
+            let id = record.request_id();
+            let response = if is_grpc { error.to_grpc(id) } else { error.to_response(id) };
             response.map(|text| AnswerBody::own(text, record, visit))
         }
     };

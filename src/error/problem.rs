@@ -22,7 +22,7 @@ pub(crate) struct Problem {
     /// The last part of `type`, under which `docs/errors.md` explains it.
     pub(crate) slug: &'static str,
     title: &'static str,
-    detail: &'static str,
+    pub(super) detail: &'static str,
     /// RFC 9209 2.3.
     pub(super) proxy_error: &'static str,
 }

@@ -26,6 +26,7 @@ mod example;
 mod explain;
 mod fallback;
 mod faults;
+mod grpc;
 mod hmac;
 mod http2_callers;
 mod http2_upstream;

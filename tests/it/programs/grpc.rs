@@ -64,13 +64,13 @@ fn programs_grpc_calls_that_are_cancelled_end_at_the_server() {
     behind.origin.wait_for("cancelled");
 }
 
-/// sidekey's own answers have an HTTP status, which clients map as gRPC's table has it.
+/// Its code, the problem's name and text, and the id under which the log has it.
 #[test]
 #[ignore = "needs programs that `.ci/run` installs: grpcio"]
 fn programs_grpc_clients_understand_what_sidekey_refuses() {
     let gone =
         "[upstream.gone]\nurl = \"http://127.0.0.1:1\"\nhttp = \"2\"\nauth.bearer = { token = \"file:token\" }\n";
     let behind = Behind::grpc_with("", gone);
-    // 404: no such upstream; 502: it is not there.
+    // No such upstream, and one that is not there.
     behind.run(python("grpc_client.py"), &["refusals", "UNIMPLEMENTED", "UNAVAILABLE"]);
 }

@@ -100,6 +100,10 @@ def refusals(_channel):
             error = failure(lambda: method("unary_unary", "Unary", channel)(b"", timeout=60))
             print(name, error.code().name, error.details())
             assert error.code().name == expected, error
+            problem = {"unknown": "unknown-upstream", "gone": "connection-refused"}[name]
+            assert error.details().startswith(f"sidekey: {problem}: "), error
+            metadata = dict(error.trailing_metadata())
+            assert metadata["x-request-id"] and metadata["proxy-status"].startswith("sidekey; error="), metadata
 
 
 with channel_of("api") as channel:
