@@ -9,15 +9,17 @@ use h2::server::{SendResponse, handshake};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use rustls::ServerConfig;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::message::Fields;
 
 /// Listens on loopback. By its path a request says what it wants: `/echo` its body and its trailers back, `/bytes/N` so
-/// many bytes, anything else a short answer. Stopped with its thread's process.
+/// many bytes, anything else a short answer. Without HTTP/2 it makes a WebSocket of whatever comes. Stopped with its thread's process.
 pub(crate) struct Http2Origin {
     address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
@@ -27,6 +29,7 @@ pub(crate) struct Http2Origin {
 struct Seen {
     connections: usize,
     requests: Vec<Arrived>,
+    switched: usize,
 }
 
 /// A request as it came.
@@ -67,6 +70,11 @@ impl Http2Origin {
         self.seen.lock().unwrap().connections
     }
 
+    /// How many it has answered with a 101, in HTTP/1.1.
+    pub(crate) fn switched(&self) -> usize {
+        self.seen.lock().unwrap().switched
+    }
+
     /// Those that have come whole.
     pub(crate) fn requests(&self) -> Vec<Arrived> {
         self.seen.lock().unwrap().requests.clone()
@@ -74,8 +82,11 @@ impl Http2Origin {
 }
 
 /// Whatever goes wrong on a connection ends it: the caller's side of the test sees that.
-async fn serve(acceptor: TlsAcceptor, tcp: tokio::net::TcpStream, seen: Arc<Mutex<Seen>>) {
+async fn serve(acceptor: TlsAcceptor, tcp: TcpStream, seen: Arc<Mutex<Seen>>) {
     let Ok(stream) = acceptor.accept(tcp).await else { return };
+    if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        return echo(stream, &seen).await;
+    }
     let Ok(mut connection) = handshake(stream).await else { return };
     while let Some(Ok((request, answer))) = connection.accept().await {
         let seen = Arc::clone(&seen);
@@ -83,6 +94,20 @@ async fn serve(acceptor: TlsAcceptor, tcp: tokio::net::TcpStream, seen: Arc<Mute
             let _ = respond(request, answer, &seen).await;
         });
     }
+}
+
+/// What a caller gets that does not agree on HTTP/2: 101, whatever it asks for, and its bytes back.
+async fn echo(mut stream: TlsStream<TcpStream>, seen: &Mutex<Seen>) {
+    let mut header = Vec::new();
+    while !header.ends_with(b"\r\n\r\n") {
+        let Ok(byte) = stream.read_u8().await else { return };
+        header.push(byte);
+    }
+    seen.lock().unwrap().switched += 1;
+    let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    let _ = stream.write_all(answer.as_bytes()).await;
+    let (mut reading, mut writing) = split(stream);
+    let _ = copy(&mut reading, &mut writing).await;
 }
 
 async fn respond(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustls::version::{TLS12, TLS13};
 
 use super::{AGREED, asking, assert_echoes, echo, echoing, frame, open};
-use crate::support::{Authority, Origin, Sidekey};
+use crate::support::{Authority, Http2Origin, Origin, Sidekey, get};
 
 #[test]
 fn frames_pass_both_ways_over_tls() {
@@ -35,6 +35,27 @@ fn frames_pass_both_ways_over_tls() {
         let sending = thread::spawn(move || socket.write_all(&sent).unwrap());
         assert_eq!(caller.exactly(large.len()), large);
         sending.join().unwrap();
+    }
+}
+
+#[test]
+fn where_the_upstream_prefers_http2_a_handshake_goes_by_http1_and_requests_do_not() {
+    let authority = Authority::new();
+    let origin = Http2Origin::start(authority.server("localhost").serve_alpn(&["h2", "http/1.1"]));
+    let folder = tempfile::tempdir().unwrap();
+    let (port, tls) = (origin.port(), authority.write(folder.path()));
+    let auth = "auth.bearer = { token = \"env:TOKEN\" }";
+    let server = "[server]\nworkers = 1\n";
+    let config = format!("{server}[upstream.api]\nurl = \"https://localhost:{port}\"\n{auth}\ntls = {{ {tls} }}\n");
+    let sidekey = Sidekey::start_in(folder, &config, "json");
+    for round in 1..=2 {
+        sidekey.ask(get("/api/x")).assert_passed_on(200);
+        let (mut caller, _) = open(&sidekey);
+        assert_echoes(&mut caller, "hello");
+        sidekey.ask(get("/api/x")).assert_passed_on(200);
+        assert_eq!((origin.requests().len(), origin.switched()), (2 * round, round));
+        // One for all requests, and one for each WebSocket.
+        assert_eq!(origin.connections(), 1 + round);
     }
 }
 
