@@ -22,6 +22,7 @@ use crate::policy::PolicyError;
 use crate::retry_after;
 use crate::route::RouteError;
 use crate::scrub::ScrubError;
+use crate::tunnel::extended::ExtendedError;
 use crate::upstream::{CollectError, LeftAlone, SendError};
 use crate::wire::Malformed;
 
@@ -54,6 +55,8 @@ pub(crate) enum ProxyError {
     Authorize(#[from] AuthorizeError),
     #[error(transparent)]
     Send(#[from] SendError),
+    #[error(transparent)]
+    Extended(#[from] ExtendedError),
     #[error(transparent)]
     Scrub(#[from] ScrubError),
 }
@@ -119,6 +122,7 @@ impl ProxyError {
             | Self::Policy(_)
             | Self::Authorize(_)
             | Self::Send(_)
+            | Self::Extended(_)
             | Self::Scrub(_) => None,
         }
     }

@@ -15,6 +15,7 @@ use crate::browser::Page;
 use crate::error::{self, ProxyError};
 use crate::server::{Snapshot, Visit};
 use crate::telemetry::access::AccessRecord;
+use crate::tunnel::extended::{Extended, ExtendedError};
 use crate::tunnel::{Tunnel, handshake};
 use crate::wire::{self, Malformed};
 use crate::{browser, credential, headers, limits, max_forwards, policy, scrub, upstream};
@@ -25,9 +26,9 @@ use crate::{browser, credential, headers, limits, max_forwards, policy, scrub, u
 pub(crate) async fn handle(visit: Rc<Visit>, mut request: Request<Incoming>) -> Response<Box<AnswerBody>> {
     visit.begin(request.version());
     let snapshot = visit.snapshot();
-    let sound = wire::http2::check(&mut request);
+    let sound = wire::http2::check(&mut request).map(|()| Extended::read(&mut request));
     let mut record = match sound {
-        Ok(()) => AccessRecord::begin(&request, &snapshot.callers),
+        Ok(_) => AccessRecord::begin(&request, &snapshot.callers),
         Err(_) => AccessRecord::malformed(),
     };
     let is_grpc = error::is_grpc(&request);
@@ -70,12 +71,12 @@ pub(crate) async fn handle(visit: Rc<Visit>, mut request: Request<Incoming>) -> 
 async fn forward(
     visit: &Visit,
     snapshot: &Snapshot,
-    sound: Result<(), Malformed>,
+    sound: Result<Result<Option<Extended>, ExtendedError>, Malformed>,
     mut request: Request<Incoming>,
     record: &mut AccessRecord,
     page: &mut Option<Page>,
 ) -> Result<Reply, ProxyError> {
-    sound?;
+    let extended = sound??;
     *page = snapshot.guard.admit(&mut request)?;
     if let Some(answer) = browser::preflight(page.as_ref(), &request)? {
         return Ok(Reply::Own(answer));
@@ -99,11 +100,11 @@ async fn forward(
     let authorized = credential::authorize(grant, outgoing).await?;
     let mut answer = upstream::send(authorized).await?;
     answer.body.hold(permit);
-    clean(&mut answer, page.is_some())?;
+    clean(&mut answer, page.is_some(), extended.as_ref())?;
     Ok(Reply::Upstream(answer))
 }
 
-/// The answer after which the connection is a tunnel. Whatever else is put on an answer, this one says nothing of: it is no
+/// The answer after which the connection, or the stream, is a tunnel. Whatever else is put on an answer, this one says nothing of: it is no
 /// answer to a page, and the connection's last in any case.
 fn switch(answer: upstream::Answer, mut record: AccessRecord, visit: Rc<Visit>) -> Response<Box<AnswerBody>> {
     record.scrubbed(answer.body.scrubbed());
@@ -114,9 +115,11 @@ fn switch(answer: upstream::Answer, mut record: AccessRecord, visit: Rc<Visit>) 
 }
 
 /// What of an answer may cross. Scrubbing comes last, as what the others leave is what the caller sees.
-fn clean(answer: &mut upstream::Answer, for_page: bool) -> Result<(), ProxyError> {
+fn clean(answer: &mut upstream::Answer, for_page: bool, extended: Option<&Extended>) -> Result<(), ProxyError> {
     headers::clean(&mut answer.head.headers, &answer.upstream, &answer.spoken);
-    if answer.body.is_switched() {
+    if let Some(extended) = extended {
+        extended.finish(&mut answer.head, answer.body.is_switched())?;
+    } else if answer.body.is_switched() {
         handshake::put_on(&mut answer.head.headers);
     }
     if for_page {

@@ -4,7 +4,6 @@
 //! [`handshake`] says what a request for one is, [`extended`] brings HTTP/2's to that, and [`mod@relay`] passes the bytes.
 
 mod direction;
-#[cfg_attr(not(test), expect(dead_code, reason = "no caller speaks HTTP/2 yet"))]
 pub(crate) mod extended;
 pub(crate) mod handshake;
 mod relay;

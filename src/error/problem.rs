@@ -13,6 +13,7 @@ use crate::limits::{LimitsError, Refusal, Whose};
 use crate::policy::PolicyError;
 use crate::route::RouteError;
 use crate::scrub::ScrubError;
+use crate::tunnel::extended::ExtendedError;
 use crate::upstream::SendError;
 use crate::wire::Malformed;
 
@@ -97,6 +98,7 @@ impl ProxyError {
                 upstream::place(*error)
             }
             Self::Send(error) => upstream::send(error),
+            Self::Extended(error) => extended(*error),
             Self::Scrub(error) => scrub(*error),
         }
     }
@@ -271,6 +273,25 @@ fn limits(error: LimitsError) -> Problem {
             title: "Vendor unavailable",
             detail: "The vendor asked, with a 503, to be left alone for now. It was not asked again.",
             proxy_error: "destination_unavailable",
+        },
+    }
+}
+
+fn extended(error: ExtendedError) -> Problem {
+    match error {
+        ExtendedError::Protocol => Problem {
+            status: StatusCode::NOT_IMPLEMENTED,
+            slug: "protocol-not-supported",
+            title: "Protocol not supported",
+            detail: "Of all that an extended CONNECT may ask for, sidekey passes `websocket`.",
+            proxy_error: "http_request_denied",
+        },
+        ExtendedError::Ordinary | ExtendedError::Key => Problem {
+            status: StatusCode::BAD_GATEWAY,
+            slug: "upgrade-failed",
+            title: "Bad gateway",
+            detail: "The upstream did not open the WebSocket, and did not say so either.",
+            proxy_error: "http_upgrade_failed",
         },
     }
 }

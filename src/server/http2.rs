@@ -2,6 +2,7 @@
 //! is there any more, or nobody in good faith. All streams of a connection are their worker's.
 
 mod body;
+mod near;
 mod socket;
 mod stream;
 mod streams;
@@ -84,6 +85,7 @@ fn builder(streams: &Rc<Streams>) -> Builder<Spawner> {
         .max_header_list_size(MAX_HEADER_LIST)
         .max_pending_accept_reset_streams(MAX_RESET_UNSEEN)
         .max_local_error_reset_streams(MAX_RESET_FAULTY)
+        .enable_connect_protocol()
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING_TIMEOUT);
     http
@@ -117,10 +119,13 @@ where
 /// The answer to one request. hyper spawns the future at once.
 fn answer(
     streams: &Rc<Streams>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<Http2Body>, Infallible>> + 'static {
     let stream = streams.begin();
     let wants_body = *request.method() != Method::HEAD;
+    if *request.method() == Method::CONNECT {
+        stream.may_switch(hyper::upgrade::on(&mut request));
+    }
     async move {
         let mut response = proxy::handle(Rc::clone(stream.visit()), request).await;
         if !wants_body {

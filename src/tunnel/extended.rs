@@ -1,13 +1,11 @@
 //! A WebSocket as HTTP/2 asks for one (RFC 8441 5): made a handshake of HTTP/1.1 before the request path, which knows no other,
-//! and its answer made HTTP/2's after it. So whatever holds for one, holds for the other.
+//! and its answer made HTTP/2's at the end of it. So whatever holds for one, holds for the other.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
-use http::{Method, Request, Response, StatusCode, Version, header};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{Method, Request, StatusCode, Version, response};
 use hyper::ext::Protocol;
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use sha1::{Digest, Sha1};
 
 use super::handshake;
@@ -17,77 +15,77 @@ use crate::random;
 /// What a key is answered with (RFC 6455 1.3).
 const MARK: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// A handshake that HTTP/2 knows as an extended `CONNECT`.
+/// Why an extended `CONNECT` comes to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ExtendedError {
+    #[error("`:protocol` is not `websocket`")]
+    Protocol,
+    #[error("the upstream took the request for a WebSocket for an ordinary one")]
+    Ordinary,
+    #[error("the upstream's `Sec-WebSocket-Accept` is not what the key asks for")]
+    Key,
+}
+
+/// A handshake that came as an extended `CONNECT`.
 pub(crate) struct Extended {
-    /// The caller's stream, when the answer has gone out.
-    stream: OnUpgrade,
     /// What the upstream has to make of the key, which is sidekey's own.
     accept: HeaderValue,
 }
 
 impl Extended {
-    /// Makes a handshake of a request that is one in HTTP/2. `None`: it is none, and is left as it is.
-    pub(crate) fn read<B>(request: &mut Request<B>) -> Option<Self> {
-        let protocol = request.extensions().get::<Protocol>()?;
-        let is_handshake = request.method() == Method::CONNECT
-            && request.version() == Version::HTTP_2
-            && protocol.as_str() == "websocket";
-        if !is_handshake {
-            return None;
+    /// Makes a handshake of a request that is one in HTTP/2. `None`: it is no extended `CONNECT`, and is left as it is.
+    pub(crate) fn read<B>(request: &mut Request<B>) -> Result<Option<Self>, ExtendedError> {
+        if *request.method() != Method::CONNECT {
+            return Ok(None);
+        }
+        let Some(protocol) = request.extensions().get::<Protocol>() else { return Ok(None) };
+        if !protocol.as_str().eq_ignore_ascii_case("websocket") {
+            return Err(ExtendedError::Protocol);
         }
         // It finds out who does not speak the protocol, and is no secret.
-        let key = STANDARD.encode(random::number().to_ne_bytes());
-        let accept = HeaderValue::try_from(accept(key.as_bytes())).ok()?;
-        let stream = hyper::upgrade::on(&mut *request);
+        let key = in_base64(&random::number().to_ne_bytes());
+        let accept = accept(key.as_bytes());
         *request.method_mut() = Method::GET;
         *request.version_mut() = Version::HTTP_11;
         handshake::put_on(request.headers_mut());
-        request.headers_mut().insert(SEC_WEBSOCKET_KEY, HeaderValue::try_from(key).ok()?);
-        Some(Self { stream, accept })
+        request.headers_mut().insert(SEC_WEBSOCKET_KEY, key);
+        Ok(Some(Self { accept }))
     }
 
-    /// Makes the answer what HTTP/2 has for it. `false`: the upstream has made something else of the key, and its tunnel is
-    /// not to be used (RFC 6455 4.1).
-    pub(crate) fn answer<B>(&self, response: &mut Response<B>) -> bool {
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return true;
+    /// Makes the answer what HTTP/2 has for it. To its caller, any 2xx says that the WebSocket is open: so one that comes
+    /// with something else does not pass, nor does one for another key (RFC 6455 4.1).
+    pub(crate) fn finish(&self, answer: &mut response::Parts, switched: bool) -> Result<(), ExtendedError> {
+        if !switched {
+            return if answer.status.is_success() { Err(ExtendedError::Ordinary) } else { Ok(()) };
         }
-        let accepted = single(response.headers(), &SEC_WEBSOCKET_ACCEPT).ok().flatten() == Some(&self.accept);
-        for name in [header::CONNECTION, UPGRADE, SEC_WEBSOCKET_ACCEPT] {
-            response.headers_mut().remove(name);
+        if single(&answer.headers, &SEC_WEBSOCKET_ACCEPT).ok().flatten() != Some(&self.accept) {
+            return Err(ExtendedError::Key);
         }
-        *response.status_mut() = StatusCode::OK;
-        accepted
-    }
-
-    /// The caller's side of the tunnel.
-    pub(crate) async fn into_stream(self) -> hyper::Result<TokioIo<Upgraded>> {
-        self.stream.await.map(TokioIo::new)
+        for name in [CONNECTION, CONTENT_LENGTH, UPGRADE, SEC_WEBSOCKET_ACCEPT] {
+            answer.headers.remove(name);
+        }
+        answer.status = StatusCode::OK;
+        Ok(())
     }
 }
 
 /// What an upstream that knows WebSocket makes of `key`.
-fn accept(key: &[u8]) -> String {
-    STANDARD.encode(Sha1::new().chain_update(key).chain_update(MARK).finalize())
+fn accept(key: &[u8]) -> HeaderValue {
+    in_base64(&Sha1::new().chain_update(key).chain_update(MARK).finalize())
+}
+
+#[expect(clippy::expect_used, reason = "base64 holds nothing that a field may not")]
+fn in_base64(bytes: &[u8]) -> HeaderValue {
+    HeaderValue::try_from(STANDARD.encode(bytes)).expect("base64 in a field")
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use http::header::{HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
-    use http::{Method, Request, Response, StatusCode};
-    use http_body_util::Empty;
-    use hyper::body::Incoming;
-    use hyper::client::conn::http2 as client;
+    use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY};
+    use http::{Method, Request, Response, StatusCode, Version};
     use hyper::ext::Protocol;
-    use hyper::server::conn::http2 as server;
-    use hyper::service::service_fn;
-    use hyper_util::rt::{TokioExecutor, TokioIo};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-    use tokio::runtime::Builder;
-    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-    use super::{Extended, accept};
+    use super::{Extended, ExtendedError, accept};
     use crate::tunnel::handshake;
 
     #[test]
@@ -95,68 +93,53 @@ mod tests {
         assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
-    /// Answers as the request path and an upstream would, and hands on what comes of it.
-    fn answer(mut request: Request<Incoming>, opened: &UnboundedSender<Extended>) -> Response<Empty<Bytes>> {
-        let mut response = Response::new(Empty::new());
-        let Some(extended) = Extended::read(&mut request) else { return response };
-        let (head, _) = request.into_parts();
-        assert!(handshake::is_asked_for(&head), "{head:?}");
-        assert_eq!((head.uri.path(), &head.headers["x-kept"]), ("/socket", &HeaderValue::from_static("1")));
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        handshake::put_on(response.headers_mut());
-        let wrong = head.uri.query() == Some("wrong");
-        let key = if wrong { b"another" } else { head.headers[SEC_WEBSOCKET_KEY].as_bytes() };
-        response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept(key).parse().unwrap());
-        assert_eq!(extended.answer(&mut response), !wrong);
-        opened.send(extended).unwrap();
-        response
+    fn asked(method: Method, protocol: Option<&'static str>) -> Request<()> {
+        let mut request = Request::builder().method(method).version(Version::HTTP_2).uri("http://a/socket?x");
+        request = request.header("sec-websocket-version", "13").header("sec-websocket-key", "the caller's");
+        if let Some(protocol) = protocol {
+            request = request.extension(Protocol::from_static(protocol));
+        }
+        request.body(()).unwrap()
     }
 
     #[test]
-    fn an_extended_connect_is_a_handshake_on_the_path_and_a_stream_after_it() {
-        let test = async {
-            let (near, far) = duplex(65_536);
-            let (opened, mut streams) = unbounded_channel();
-            let service = service_fn(move |request| {
-                let response = answer(request, &opened);
-                async { Ok::<_, std::convert::Infallible>(response) }
-            });
-            let mut http = server::Builder::new(TokioExecutor::new());
-            let serving = http.enable_connect_protocol().serve_connection(TokioIo::new(far), service);
-            let (mut sender, asking) = client::handshake(TokioExecutor::new(), TokioIo::new(near)).await.unwrap();
-            let asked = |method, target: &str| {
-                Request::builder().method(method).uri(format!("http://api.localhost{target}")).header("x-kept", "1")
-            };
-            let calls = async {
-                // Others are left as they are.
-                let plain = asked(Method::GET, "/socket").body(Empty::<Bytes>::new()).unwrap();
-                assert_eq!(sender.send_request(plain).await.unwrap().status(), StatusCode::OK);
-                for (target, protocol) in [("/socket?wrong", "websocket"), ("/socket", "websocket")] {
-                    let request = asked(Method::CONNECT, target)
-                        .header("sec-websocket-version", "13")
-                        .extension(Protocol::from_static(protocol));
-                    let response = sender.send_request(request.body(Empty::new()).unwrap()).await.unwrap();
-                    assert_eq!(response.status(), StatusCode::OK);
-                    assert!(!response.headers().contains_key(UPGRADE));
-                    assert!(!response.headers().contains_key(SEC_WEBSOCKET_ACCEPT));
-                    let mut stream = streams.recv().await.unwrap().into_stream().await.unwrap();
-                    let mut caller = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
-                    caller.write_all(b"hello").await.unwrap();
-                    let mut heard = [0; 5];
-                    stream.read_exact(&mut heard).await.unwrap();
-                    stream.write_all(&heard).await.unwrap();
-                    stream.shutdown().await.unwrap();
-                    let mut echoed = Vec::new();
-                    caller.read_to_end(&mut echoed).await.unwrap();
-                    assert_eq!(echoed, b"hello");
-                }
-            };
-            tokio::select! {
-                served = serving => panic!("it ended: {served:?}"),
-                asked = asking => panic!("it ended: {asked:?}"),
-                () = calls => {}
+    fn an_extended_connect_is_a_handshake_on_the_path_and_any_other_request_is_left_alone() {
+        let mut request = asked(Method::CONNECT, Some("websocket"));
+        let Ok(Some(extended)) = Extended::read(&mut request) else { panic!("{request:?}") };
+        assert_eq!(request.uri(), "http://a/socket?x");
+        assert_eq!(accept(request.headers()[SEC_WEBSOCKET_KEY].as_bytes()), extended.accept);
+        assert!(handshake::is_asked_for(&request.into_parts().0));
+        for (method, protocol) in [(Method::CONNECT, None), (Method::GET, None), (Method::GET, Some("websocket"))] {
+            let mut request = asked(method.clone(), protocol);
+            assert!(matches!(Extended::read(&mut request), Ok(None)));
+            assert_eq!((request.method(), request.version(), request.headers().len()), (&method, Version::HTTP_2, 2));
+        }
+        for protocol in ["connect-udp", "websocket, x", ""] {
+            let read = Extended::read(&mut asked(Method::CONNECT, Some(protocol)));
+            assert_eq!(read.err(), Some(ExtendedError::Protocol), "{protocol}");
+        }
+    }
+
+    #[test]
+    fn no_answer_looks_like_an_open_websocket_that_is_none() {
+        let extended = Extended { accept: accept(b"key") };
+        let finish = |status: u16, accepts: &[&[u8]], switched| {
+            let mut answer = Response::builder().status(status).header("content-length", "0");
+            for key in accepts {
+                answer = answer.header(SEC_WEBSOCKET_ACCEPT, accept(key));
             }
+            let mut head = answer.body(()).unwrap().into_parts().0;
+            extended.finish(&mut head, switched).map(|()| (head.status, head.headers.len()))
         };
-        Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+        assert_eq!(finish(101, &[b"key"], true), Ok((StatusCode::OK, 0)));
+        for accepts in [&[][..], &[b"another"], &[b"key", b"key"], &[b"another", b"key"]] {
+            assert_eq!(finish(101, accepts, true), Err(ExtendedError::Key), "{accepts:?}");
+        }
+        for status in [200, 204, 299] {
+            assert_eq!(finish(status, &[b"key"], false), Err(ExtendedError::Ordinary), "{status}");
+        }
+        for status in [302, 426, 503] {
+            assert_eq!(finish(status, &[], false), Ok((StatusCode::from_u16(status).unwrap(), 1)));
+        }
     }
 }

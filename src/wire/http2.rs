@@ -4,6 +4,7 @@
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderValue};
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri, Version};
+use hyper::ext::Protocol;
 
 use super::fields::decimal;
 use super::request::is_path;
@@ -20,7 +21,8 @@ pub(crate) fn check<B>(request: &mut Request<B>) -> Result<(), Malformed> {
         return Ok(());
     }
     check_fields(request.headers())?;
-    if *request.method() != Method::CONNECT {
+    // RFC 8441 4: with `:protocol`, it has a path as any other.
+    if *request.method() != Method::CONNECT || request.extensions().get::<Protocol>().is_some() {
         check_target(request.uri())?;
     }
     check_authority(request.uri(), request.headers())?;

@@ -239,8 +239,9 @@ fn what_is_malformed_in_http_2_ends_its_stream_alone() {
         fields(&[whole[0], whole[1], ("x", "y"), whole[2], whole[3]]),
         fields(&whole[..3]),
         fields(&[whole[0], whole[2], whole[3]]),
-        // RFC 8441 is not offered.
-        fields(&[(":method", "CONNECT"), (":protocol", "websocket"), whole[1], whole[2], whole[3]]),
+        // RFC 8441 4: only of `CONNECT`, which has a path then.
+        fields(&[(":protocol", "websocket"), whole[0], whole[1], whole[2], whole[3]]),
+        fields(&[(":method", "CONNECT"), (":protocol", "websocket"), whole[1], whole[2]]),
         // RFC 9113 8.1.1: this one has no body.
         with(("content-length", "5")),
     ];
@@ -529,15 +530,15 @@ fn a_peer_that_opens_no_window_is_not_waited_for_without_end() {
 }
 
 #[test]
-fn a_hundred_streams_are_offered_and_extended_connect_is_not() {
+fn a_hundred_streams_are_offered_and_extended_connect() {
     let origin = Origin::ok();
     let sidekey = Sidekey::start(&origin.upstream("api"));
     let mut frames = sidekey.connect_frames(&[]);
     let settings = frames.await_frame(SETTINGS);
     let listed: Vec<_> =
         settings.payload.chunks(6).map(|one| (one[1], u32::from_be_bytes(one[2..6].try_into().unwrap()))).collect();
-    // At most 100 streams; no RFC 8441 yet.
-    assert!(listed.contains(&(3, 100)) && !listed.iter().any(|(name, _)| *name == 8), "{listed:?}");
+    // RFC 9113 6.5.2, RFC 8441 3.
+    assert!(listed.contains(&(3, 100)) && listed.contains(&(8, 1)), "{listed:?}");
     assert_eq!(frames.await_frame(SETTINGS).flags, ACK);
     frames.send(frame(HEADERS, END_HEADERS, 1, &get_fields("/api/x")));
     frames.send(frame(DATA, END_STREAM, 1, b""));

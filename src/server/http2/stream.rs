@@ -8,9 +8,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use hyper::upgrade::OnUpgrade;
 use tokio::time::{Sleep, sleep_until};
 
 use super::body::Flow;
+use super::near;
 use super::streams::Streams;
 use crate::server::visit::{Stage, Visit};
 
@@ -32,11 +34,13 @@ pub(super) struct Stream {
     flow: Rc<Flow>,
     /// Whether it came to an end that was not the caller's doing.
     settled: Cell<bool>,
+    /// What it is when a tunnel has begun, of a request that may ask for one.
+    bare: Cell<Option<OnUpgrade>>,
 }
 
 impl Stream {
     pub(super) fn new(visit: Rc<Visit>) -> Rc<Self> {
-        Rc::new(Self { visit, flow: Flow::new(), settled: Cell::new(false) })
+        Rc::new(Self { visit, flow: Flow::new(), settled: Cell::new(false), bare: Cell::new(None) })
     }
 
     pub(super) fn visit(&self) -> &Rc<Visit> {
@@ -54,6 +58,11 @@ impl Stream {
 
     pub(super) fn is_settled(&self) -> bool {
         self.settled.get()
+    }
+
+    /// Its request is a `CONNECT`: `bare` comes about with an answer that agrees.
+    pub(super) fn may_switch(&self, bare: OnUpgrade) {
+        self.bare.set(Some(bare));
     }
 
     /// What is waited for, and until when.
@@ -89,7 +98,8 @@ impl Stream {
     }
 }
 
-/// Does hyper's `work` on a stream until it is done, or there is a reason to stop it: dropped, it resets the stream.
+/// Does hyper's `work` on a stream until it is done, or there is a reason to stop it: dropped, it resets the stream. Where a
+/// tunnel has begun, it is open until that has ended.
 pub(super) async fn run(streams: Rc<Streams>, stream: Rc<Stream>, work: impl Future<Output = ()>) {
     let open = streams.open(Rc::clone(&stream));
     {
@@ -111,6 +121,11 @@ pub(super) async fn run(streams: Rc<Streams>, stream: Rc<Stream>, work: impl Fut
             }
         })
         .await;
+    }
+    let (bare, sender) = (stream.bare.take(), streams.take_sender());
+    if let (Some(tunnel), Some(bare), Some(sender)) = (stream.visit.take_tunnel(), bare, sender) {
+        // Boxed: every stream would have room for it.
+        Box::pin(near::pass(tunnel, bare, sender, stream.visit.worker())).await;
     }
     drop(open);
 }

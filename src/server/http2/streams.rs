@@ -9,6 +9,7 @@ use std::time::Instant;
 use hyper::rt::Executor;
 
 use super::body::Flow;
+use super::near::Sender;
 use super::stream::{self, Stream};
 use crate::caller::Peer;
 use crate::server;
@@ -30,6 +31,8 @@ pub(super) struct Streams {
     left: RefCell<Vec<Rc<Flow>>>,
     /// The one that hyper is about to hand to the executor.
     next: Cell<Option<Rc<Stream>>>,
+    /// What the stream sends by that has become a tunnel in this moment.
+    sender: Cell<Option<Sender>>,
     /// The connection's task.
     waker: RefCell<Option<Waker>>,
 }
@@ -51,6 +54,7 @@ impl Streams {
             cancelled: Cell::new(0),
             left: RefCell::default(),
             next: Cell::new(None),
+            sender: Cell::new(None),
             waker: RefCell::default(),
         })
     }
@@ -66,6 +70,11 @@ impl Streams {
         self.open.set(self.open.get() + 1);
         self.begun.set(true);
         Open { streams: Rc::clone(self), stream }
+    }
+
+    /// What hyper has left running for the stream on which it has just done its work: it sends a tunnel's bytes.
+    pub(super) fn take_sender(&self) -> Option<Sender> {
+        self.sender.take()
     }
 
     pub(super) fn have_begun(&self) -> bool {
@@ -124,8 +133,8 @@ pub(super) struct Spawner(pub(super) Rc<Streams>);
 impl<F: Future<Output = ()> + 'static> Executor<F> for Spawner {
     fn execute(&self, work: F) {
         match self.0.next.take() {
-            Some(stream) => server::spawn(stream::run(Rc::clone(&self.0), stream, work)),
-            None => server::spawn(work),
-        };
+            Some(stream) => drop(server::spawn(stream::run(Rc::clone(&self.0), stream, work))),
+            None => self.0.sender.set(Some(Sender(server::spawn(work)))),
+        }
     }
 }

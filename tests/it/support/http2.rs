@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
+use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
@@ -50,17 +51,32 @@ impl Http2Answer {
     }
 }
 
+/// A stream of bytes that a request has become, both ways.
+pub(crate) struct Http2Tunnel {
+    pub(crate) head: Response<()>,
+    pub(crate) sending: SendStream<Bytes>,
+    receiving: RecvStream,
+}
+
+/// An extended `CONNECT` (RFC 8441 4) to `path`, from the listener itself.
+pub(crate) fn connect_http2(protocol: &'static str, path: &str) -> Request<()> {
+    let request = Request::connect(format!("http://localhost{path}")).header("sec-websocket-version", "13");
+    request.extension(Protocol::from_static(protocol)).body(()).unwrap()
+}
+
 /// A GET of `path` at `authority`.
 pub(crate) fn get_http2(authority: &str, path: &str) -> Request<()> {
     Request::get(format!("http://{authority}{path}")).body(()).unwrap()
 }
 
 impl Http2Caller {
-    pub(super) fn new(address: SocketAddr, record: Record) -> Self {
+    /// `window`: what all of its streams together may be sent that it has not read.
+    pub(super) fn new(address: SocketAddr, record: Record, window: u32) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let sender = runtime.block_on(async {
             let tcp = TcpStream::connect(address).await.unwrap();
-            let (sender, connection) = h2::client::handshake(tcp).await.unwrap();
+            let (sender, connection) =
+                h2::client::Builder::new().initial_connection_window_size(window).handshake(tcp).await.unwrap();
             tokio::spawn(connection);
             sender
         });
@@ -97,6 +113,28 @@ impl Http2Caller {
         let (answer, mut sending) = self.begin(request, false);
         sending.send_data(Bytes::from_static(body), true)?;
         self.answer(answer)
+    }
+
+    /// Begins a tunnel, and waits for the header of what it is answered with.
+    pub(crate) fn open(&mut self, request: Request<()>) -> Http2Tunnel {
+        let (answer, sending) = self.begin(request, false);
+        let (head, receiving) = self.runtime.block_on(timeoutless(answer)).unwrap().into_parts();
+        Http2Tunnel { head: Response::from_parts(head, ()), sending, receiving }
+    }
+
+    /// What comes through it, until it is so long, or at its end.
+    pub(crate) fn hear(&self, tunnel: &mut Http2Tunnel, length: usize) -> Result<Vec<u8>, h2::Error> {
+        let mut heard = Vec::new();
+        self.runtime.block_on(timeoutless(async {
+            while heard.len() < length {
+                let Some(piece) = tunnel.receiving.data().await else { break };
+                let piece = piece?;
+                tunnel.receiving.flow_control().release_capacity(piece.len())?;
+                self.record.lock().unwrap().extend_from_slice(&piece);
+                heard.extend_from_slice(&piece);
+            }
+            Ok(heard)
+        }))
     }
 
     /// Waits for the whole answer. An error: its stream or connection was ended, or nothing came.

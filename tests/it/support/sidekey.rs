@@ -126,7 +126,12 @@ impl Sidekey {
     }
 
     pub(crate) fn connect_http2(&self) -> Http2Caller {
-        Http2Caller::new(self.address(), self.hear())
+        Http2Caller::new(self.address(), self.hear(), 65_535)
+    }
+
+    /// One that has room for the others while it does not read what comes on some of its streams.
+    pub(crate) fn connect_http2_with_room(&self) -> Http2Caller {
+        Http2Caller::new(self.address(), self.hear(), 1 << 20)
     }
 
     /// A caller that sends any frames, and begins with `settings`.

@@ -1,6 +1,7 @@
 //! WebSockets: the handshake is a request like any other, and then bytes pass both ways.
 
 mod ending;
+mod extended;
 mod handshake;
 mod passing;
 
