@@ -33,7 +33,7 @@ pub(super) fn write(line: &mut String, event: &Event<'_>) -> fmt::Result {
     write_with(line, *event.metadata().level(), |fields| event.record(fields))
 }
 
-/// As [`write`] of an event with the same fields, byte for byte.
+/// As [`write()`] of an event with the same fields, byte for byte.
 pub(super) fn tell(line: &mut String, level: Level, told: &impl Told) -> fmt::Result {
     write_with(line, level, |fields| told.tell(fields))
 }

@@ -17,7 +17,7 @@ pub(super) fn write(line: &mut String, event: &Event<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// As [`write`] of an event with the same fields, byte for byte.
+/// As [`write()`] of an event with the same fields, byte for byte.
 pub(super) fn tell(line: &mut String, level: Level, told: &impl Told) -> fmt::Result {
     begin(line, level, told.target())?;
     told.tell(&mut JsonFields { line });
