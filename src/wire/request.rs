@@ -84,61 +84,17 @@ impl RequestFraming {
         }
     }
 
-    /// The first line is of a version that is not spoken here, unless it begins the preface of HTTP/2.
-    fn preface(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
-        self.begin_block();
-        match bytes {
-            bytes if bytes.starts_with(PREFACE) => Err(Malformed::Http2),
-            bytes if PREFACE.starts_with(bytes) => Ok(None),
-            _ => Err(Malformed::Version),
-        }
-    }
-
     /// Admits as much as one state can, and moves on. `None`: more bytes are needed.
     fn step(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         match self.state {
-            State::Header => {
-                let blank = blank_lines(bytes)?;
-                if blank != self.blank {
-                    // What was looked at, in vain, began earlier.
-                    self.begin_block();
-                    self.blank = blank;
-                }
-                let bytes = bytes.get(blank..).unwrap_or_default();
-                let version = match self.version {
-                    Some(version) => version,
-                    None => match self.block.line(bytes)? {
-                        Some(line) => match check_request_line(line) {
-                            Ok(version) => *self.version.insert(version),
-                            Err(Malformed::Version) if self.is_first && blank == 0 => return self.preface(bytes),
-                            Err(fault) => return Err(fault),
-                        },
-                        None => return Ok(None),
-                    },
-                };
-                let Some(end) = self.block.fields(bytes)? else { return Ok(None) };
-                self.state = after_header(version, self.block.framing)?;
-                self.is_first = false;
-                Ok(Some(blank + end))
-            }
+            State::Header => self.header(bytes),
             State::Undecided => Ok(None),
             State::Body { remaining } => {
                 let (length, remaining) = take(bytes, remaining);
                 self.state = if remaining == 0 { State::Header } else { State::Body { remaining } };
                 Ok((length > 0).then_some(length))
             }
-            State::ChunkSize => {
-                let line = bytes.get(..bytes.len().min(MAX_CHUNK_LINE)).unwrap_or_default();
-                let Some(end) = memchr::memchr(b'\n', line) else {
-                    return if bytes.len() >= MAX_CHUNK_LINE { Err(Malformed::Chunk) } else { Ok(None) };
-                };
-                let (line, _) = split_line(bytes).map_err(|_| Malformed::Chunk)?;
-                self.state = match chunk_size(line).ok_or(Malformed::Chunk)? {
-                    0 => State::Trailers,
-                    size => State::ChunkData { remaining: size },
-                };
-                Ok(Some(end + 1))
-            }
+            State::ChunkSize => self.chunk_line(bytes),
             State::ChunkData { remaining: 0 } => match bytes {
                 [b'\r', b'\n', ..] => {
                     self.state = State::ChunkSize;
@@ -152,18 +108,68 @@ impl RequestFraming {
                 self.state = State::ChunkData { remaining };
                 Ok((length > 0).then_some(length))
             }
-            State::Trailers => {
-                // No room can be made in the middle of a message.
-                let end = self.block.fields(bytes).map_err(|fault| match fault {
-                    Malformed::ManyFields => Malformed::TooManyFields,
-                    fault => fault,
-                })?;
-                if end.is_some() {
-                    self.state = State::Header;
-                }
-                Ok(end)
-            }
+            State::Trailers => self.trailers(bytes),
         }
+    }
+
+    fn header(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        let blank = blank_lines(bytes)?;
+        if blank != self.blank {
+            // What was looked at, in vain, began earlier.
+            self.begin_block();
+            self.blank = blank;
+        }
+        let bytes = bytes.get(blank..).unwrap_or_default();
+        let version = match self.version {
+            Some(version) => version,
+            None => match self.block.line(bytes)? {
+                Some(line) => match check_request_line(line) {
+                    Ok(version) => *self.version.insert(version),
+                    Err(Malformed::Version) if self.is_first && blank == 0 => return self.preface(bytes),
+                    Err(fault) => return Err(fault),
+                },
+                None => return Ok(None),
+            },
+        };
+        let Some(end) = self.block.fields(bytes)? else { return Ok(None) };
+        self.state = after_header(version, self.block.framing)?;
+        self.is_first = false;
+        Ok(Some(blank + end))
+    }
+
+    /// The first line is of a version that is not spoken here, unless it begins the preface of HTTP/2.
+    fn preface(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        self.begin_block();
+        match bytes {
+            bytes if bytes.starts_with(PREFACE) => Err(Malformed::Http2),
+            bytes if PREFACE.starts_with(bytes) => Ok(None),
+            _ => Err(Malformed::Version),
+        }
+    }
+
+    fn chunk_line(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        let line = bytes.get(..bytes.len().min(MAX_CHUNK_LINE)).unwrap_or_default();
+        let Some(end) = memchr::memchr(b'\n', line) else {
+            return if bytes.len() >= MAX_CHUNK_LINE { Err(Malformed::Chunk) } else { Ok(None) };
+        };
+        let (line, _) = split_line(bytes).map_err(|_| Malformed::Chunk)?;
+        self.state = match chunk_size(line).ok_or(Malformed::Chunk)? {
+            0 => State::Trailers,
+            size => State::ChunkData { remaining: size },
+        };
+        Ok(Some(end + 1))
+    }
+
+    fn trailers(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        // No room can be made in the middle of a message.
+        let end = self.block.fields(bytes).map_err(|fault| match fault {
+            Malformed::ManyFields => Malformed::TooManyFields,
+            fault => fault,
+        })?;
+        if end.is_some() {
+            self.state = State::Header;
+        }
+        Ok(end)
     }
 }
 
