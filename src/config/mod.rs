@@ -4,6 +4,7 @@
 pub(crate) mod admin;
 mod advice;
 mod attempts;
+mod auth;
 mod browser;
 mod caller;
 pub(crate) mod error;

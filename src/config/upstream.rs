@@ -7,8 +7,7 @@ use super::file::BODY_TIMEOUT;
 use super::names::{self, HostName};
 use super::preset::{self, Preset};
 use super::read::{At, Place, Table};
-use super::{Pool, Scrub, Timeouts, Upstream, advice, attempts, limits, probe, rules, tls};
-use crate::credential::{self, Credential, Credentials, WantedHttp};
+use super::{Pool, Scrub, Timeouts, Tls, Upstream, advice, attempts, auth, limits, probe, rules, tls};
 use crate::policy::Mode;
 use crate::upstream::address::Class;
 use crate::upstream::{Host, Origin};
@@ -26,6 +25,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 /// The idle time is below the minute that many servers and load balancers keep a connection.
 const POOL: Pool = Pool { idle: Duration::from_secs(50), max_idle: 256 };
 const MAX_IDLE: usize = 65_536;
+const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("report", Mode::Report)];
 const SCRUB: [(&str, Scrub); 2] = [("headers", Scrub::Headers), ("body", Scrub::Body)];
 
 /// All upstreams of a file.
@@ -62,74 +62,35 @@ fn read(name: &At<&str>, hosts: &[HostName], table: &mut Table<'_>) -> Option<Up
     });
     let preset = preset.map(|preset| preset.value);
     let origin = read_origin(table, preset);
-    let allow_private = table.boolean("allow_private").is_some_and(|allow| allow.value);
-    let optional = table.boolean("optional").is_some_and(|optional| optional.value);
-    let reader = table.reader();
-    if !table.has("auth") {
-        refuse_missing_auth(table, preset);
-    }
-    let mut read_secret = |key| {
-        reader.fingerprint_of(|| match optional {
-            true => reader.tolerate_secrets(|| read_credential(table, key, preset)),
-            false => read_credential(table, key, preset),
-        })
-    };
-    let (main, secrets) = read_secret("auth");
-    let (fallback, fallback_secrets) = read_secret("fallback");
-    let http = read_http(table);
-    let credentials = Credentials::new(main, fallback, http.as_ref().map(|http| http.value).unwrap_or_default());
-    if let Some(http) = http.filter(|http| http.value == WantedHttp::Http2) {
-        refuse_http2_where_signed(table, &http.place, &credentials);
-    }
-    let owned_fields = reader.take_owned().into();
-    if credentials.forms().leaves_out() {
-        table.warn("a secret of fewer than 6 bytes is not looked for in answers by itself");
-    }
-    let scrub = table.one_of("scrub", &SCRUB).unwrap_or_default();
-    let trace = table.boolean("trace").is_none_or(|trace| trace.value);
-    let tls = table.optional_section("tls", |table| At { value: tls::read(table), place: table.place.clone() });
-    let rules = rules::read(table);
-    let mode = table.one_of("mode", &[("enforce", Mode::Enforce), ("report", Mode::Report)]).unwrap_or(Mode::Enforce);
-    let probe = probe::read(table, preset);
+    let auth = auth::read(table, preset);
     let has_fallback = table.has("fallback");
-    let fallback_on = attempts::read_fallback_on(table, preset, has_fallback);
-    let retry = attempts::read_retry(table);
-    let replay_buffer = attempts::read_replay_buffer(table);
-    let breaker = attempts::read_breaker(table);
-    let timeouts = table.section("timeouts", read_timeouts);
-    let pool = table.section("pool", read_pool);
-    let limits = limits::read(table);
-    let obey_retry_after = table.boolean("obey_retry_after").is_some_and(|obey| obey.value);
-    let origin = origin?;
-    if let Some(tls) = tls.as_ref().filter(|_| !origin.tls()) {
-        table.refuse(&tls.place, "an `http://` URL has no TLS");
-    }
     let upstream = Upstream {
         name: name.value.into(),
         preset,
-        origin,
         hosts: hosts.iter().map(|host| host.value.clone()).collect(),
-        allow_private,
-        credentials,
-        owned_fields,
-        secrets,
-        fallback_secrets,
-        fallback_on,
-        retry,
+        allow_private: table.boolean("allow_private").is_some_and(|allow| allow.value),
+        credentials: auth.credentials,
+        owned_fields: auth.owned_fields,
+        secrets: auth.secrets,
+        fallback_secrets: auth.fallback_secrets,
+        fallback_on: attempts::read_fallback_on(table, preset, has_fallback),
+        retry: attempts::read_retry(table),
         never_retried: preset.map(Preset::never_retried).unwrap_or_default(),
-        replay_buffer,
-        breaker,
+        replay_buffer: attempts::read_replay_buffer(table),
+        breaker: attempts::read_breaker(table),
         strip: preset.map_or(&[], |preset| preset.strip),
-        rules,
-        probe,
-        mode,
-        scrub,
-        trace,
-        tls: tls.map(|tls| tls.value).unwrap_or_default(),
-        timeouts,
-        pool,
-        limits,
-        obey_retry_after,
+        rules: rules::read(table),
+        probe: probe::read(table, preset),
+        mode: table.one_of("mode", &MODES).unwrap_or(Mode::Enforce),
+        scrub: table.one_of("scrub", &SCRUB).unwrap_or_default(),
+        trace: table.boolean("trace").is_none_or(|trace| trace.value),
+        tls: read_tls(table, origin.as_ref()),
+        timeouts: table.section("timeouts", read_timeouts),
+        pool: table.section("pool", read_pool),
+        limits: limits::read(table),
+        obey_retry_after: table.boolean("obey_retry_after").is_some_and(|obey| obey.value),
+        // Without one, all the rest is looked at first: everything that is wrong is said at once.
+        origin: origin?,
     };
     advice::on_upstream(table, &upstream);
     Some(upstream)
@@ -162,72 +123,12 @@ fn read_origin(table: &mut Table<'_>, preset: Option<&'static Preset>) -> Option
     if table.has("url") { url } else { Origin::parse(preset?.origin).ok() }
 }
 
-/// `http`: what is spoken, if its credentials let it be.
-fn read_http(table: &mut Table<'_>) -> Option<At<WantedHttp>> {
-    const CHOICES: [(&str, WantedHttp); 3] =
-        [("auto", WantedHttp::Auto), ("1.1", WantedHttp::Http1), ("2", WantedHttp::Http2)];
-    let names = || CHOICES.iter().map(|(name, _)| *name);
-    let expected = format!("one of {}", list(names()));
-    table.parsed("http", &expected, |text| {
-        let chosen = CHOICES.iter().find(|(name, _)| *name == text).map(|(_, wanted)| *wanted);
-        chosen.ok_or_else(|| Fault::new(format!("expected {expected}")).suggest(text, names()))
-    })
-}
-
-fn refuse_http2_where_signed(table: &Table<'_>, place: &Place, credentials: &Credentials) {
-    if credentials.each().any(Credential::signs_request_line) {
-        let fault = Fault::new("HTTP/2 has no request line, and one is signed here");
-        table.refuse(place, fault.hint("leave `http` out, which means 1.1 here; or sign `@request-target` instead"));
+fn read_tls(table: &mut Table<'_>, origin: Option<&Origin>) -> Tls {
+    let tls = table.optional_section("tls", |table| At { value: tls::read(table), place: table.place.clone() });
+    if let Some(tls) = tls.as_ref().filter(|_| origin.is_some_and(|origin| !origin.tls())) {
+        table.refuse(&tls.place, "an `http://` URL has no TLS");
     }
-}
-
-fn refuse_missing_auth(table: &Table<'_>, preset: Option<&'static Preset>) {
-    let expected = format!("one scheme, as `auth.SCHEME = {{ … }}`; the schemes are {}", schemes(preset));
-    table.refuse_missing("auth", &expected);
-}
-
-/// `auth.SCHEME`, or `fallback.SCHEME`: exactly one, and one that the vendor knows.
-fn read_credential(table: &mut Table<'_>, key: &'static str, preset: Option<&'static Preset>) -> Option<Credential> {
-    let mut first = None;
-    let mut credentials = table.optional_section(key, |auth| {
-        if auth.is_empty() {
-            auth.refuse_absence(Fault::new(format!("expected one scheme of {}", schemes(preset))));
-        }
-        auth.each(|scheme, table| read_scheme(scheme, table, preset, &mut first))
-    })?;
-    credentials.pop()
-}
-
-fn read_scheme(
-    scheme: &At<&str>,
-    table: &mut Table<'_>,
-    preset: Option<&'static Preset>,
-    first: &mut Option<&'static str>,
-) -> Option<Credential> {
-    let known = credential::SCHEMES;
-    let Some(name) = known.iter().find(|known| **known == scheme.value) else {
-        table.refuse_key(
-            &scheme.place,
-            Fault::new("unknown scheme").suggest_or_list(scheme.value, known.iter().copied()),
-        );
-        table.ignore_rest();
-        return None;
-    };
-    let first = *first.get_or_insert(name);
-    if first != *name {
-        let fault = Fault::new("a second scheme, where an upstream has one");
-        table.refuse(&scheme.place, fault.hint(format!("`{first}` is the first; two upstreams may have one URL")));
-    }
-    if let Some(preset) = preset.filter(|preset| !preset.schemes.contains(name)) {
-        let fault = Fault::new(format!("the vendor of preset `{}` does not know this scheme", preset.name));
-        table.refuse(&scheme.place, fault.hint(format!("it knows {}", list(preset.schemes.iter().copied()))));
-    }
-    Credential::read(name, table)
-}
-
-/// The schemes that may be used, for a message.
-fn schemes(preset: Option<&'static Preset>) -> String {
-    list(preset.map_or(credential::SCHEMES, |preset| preset.schemes).iter().copied())
+    tls.map(|tls| tls.value).unwrap_or_default()
 }
 
 fn read_timeouts(table: &mut Table<'_>) -> Timeouts {
