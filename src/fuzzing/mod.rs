@@ -3,21 +3,25 @@
 mod canonical;
 mod config;
 mod headers;
+mod http2;
 mod matching;
 mod path;
 mod requests;
 mod rules;
 mod scrubber;
 mod tokens;
+mod websockets;
 
 pub use self::canonical::canonical;
 pub use self::config::{CANARY, config};
 pub use self::headers::headers;
+pub use self::http2::http2;
 pub use self::matching::matching;
 pub use self::requests::requests;
 pub use self::rules::rules;
 pub use self::scrubber::scrubber;
 pub use self::tokens::tokens;
+pub use self::websockets::websockets;
 
 /// The corpus of a target, which has at least so many seeds.
 #[cfg(test)]

@@ -1,0 +1,108 @@
+//! HTTP/2 requests: what is let through could have come by HTTP/1.1, and would have meant the same upstream and path.
+
+use http::header::{CONNECTION, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Request, Uri, Version};
+
+use super::path::{RequestPath, fields};
+use crate::wire::request::RequestFraming;
+use crate::wire::{Framing, http2 as wire};
+
+const CONFIG: &str = "
+[listen.local]
+address = '127.0.0.1:8080'
+[upstream.one]
+url = 'https://one.test'
+hosts = ['alias.test', '192.0.2.1']
+auth.bearer = { token = 'env:KEY' }
+";
+
+thread_local! {
+    static PATH: RequestPath = RequestPath::new(CONFIG, &[("env:KEY", b"planted")]);
+}
+
+/// Reads a target, a line end and header lines.
+#[expect(clippy::panic, reason = "a panic is how a fuzz target says that something is wrong")]
+pub fn http2(data: &[u8]) {
+    let Some(request) = let_through(data) else { return };
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
+    if authority.zip(host).is_some_and(|(authority, host)| !authority.eq_ignore_ascii_case(host)) {
+        panic!("there are two authorities: {request:?}");
+    }
+    if request.headers().get_all(COOKIE).iter().count() > 1 {
+        panic!("crumbs are left: {request:?}");
+    }
+    let Some(same) = in_http1(&request) else { panic!("there is no way to say it in HTTP/1.1: {request:?}") };
+    let found = |request: &Request<()>| {
+        let found = PATH.with(|path| path.find(request)).ok()?;
+        Some((found.upstream.name().to_owned(), found.path.to_string()))
+    };
+    if found(&request) != found(&same) {
+        panic!("it means {:?} in HTTP/2, and {:?} in HTTP/1.1: {request:?}", found(&request), found(&same));
+    }
+}
+
+/// The request, if it passes. What `h2` refuses by itself, or has a bound for, does not come.
+fn let_through(data: &[u8]) -> Option<Request<()>> {
+    let end = data.iter().position(|&b| b == b'\n').filter(|_| data.len() < 32 * 1024)?;
+    let (target, block) = data.split_at_checked(end)?;
+    let mut headers = fields(block);
+    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+    let mut request = Request::new(());
+    *request.version_mut() = Version::HTTP_2;
+    (*request.uri_mut(), *request.headers_mut()) = (Uri::try_from(target).ok()?, headers);
+    wire::check(&mut request).ok()?;
+    Some(request)
+}
+
+/// The same request, with its authority in `Host`. `None`: the screen does not let it through.
+fn in_http1(request: &Request<()>) -> Option<Request<()>> {
+    let path = request.uri().path_and_query().map(PathAndQuery::as_str)?;
+    let mut headers: HeaderMap = request.headers().clone();
+    if let Some(authority) = request.uri().authority() {
+        headers.insert(HOST, HeaderValue::from_str(authority.as_str()).ok()?);
+    }
+    let mut bytes = format!("GET {path} HTTP/1.1\r\n").into_bytes();
+    for (name, value) in &headers {
+        bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    bytes.extend(b"\r\n");
+    let mut framing = RequestFraming::new();
+    framing.make_room();
+    if framing.admit(&bytes) != (bytes.len(), None) {
+        return None;
+    }
+    let mut same = Request::new(());
+    (*same.uri_mut(), *same.headers_mut()) = (path.parse().ok()?, headers);
+    Some(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{http2, let_through};
+    use crate::fuzzing::seeds;
+
+    /// Each seed, and with each of its bytes made another, or left out.
+    #[test]
+    fn the_http2_corpus_and_its_near_misses_mean_in_http1_what_they_mean() {
+        let mut passed = 0;
+        for seed in seeds("http2", 8) {
+            http2(&seed);
+            passed += usize::from(let_through(&seed).is_some());
+            for at in 0..seed.len() {
+                for other in *b"/?:.@[]%\\ \n#" {
+                    let mut bytes = seed.clone();
+                    bytes[at] = other;
+                    http2(&bytes);
+                }
+                let mut bytes = seed.clone();
+                bytes.remove(at);
+                http2(&bytes);
+            }
+        }
+        assert!(passed >= 8, "{passed}");
+    }
+}
