@@ -9,7 +9,7 @@ use crate::support::http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, FrameCaller, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS,
     WINDOW_UPDATE, fields, frame, get_fields, get_frame, setting,
 };
-use crate::support::{Origin, Sidekey, get, until_true};
+use crate::support::{Origin, PATIENCE, Sidekey, get, until_true};
 
 fn cancel(stream: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &u32::from(Reason::CANCEL).to_be_bytes())
@@ -194,7 +194,7 @@ fn a_body_beyond_its_window_is_refused() {
     let origin = Origin::plain(|conversation| {
         conversation.head();
         // It reads nothing until sidekey has given up.
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::sleep(PATIENCE);
     });
     let sidekey = Sidekey::start(&origin.upstream("api"));
     let mut caller = sidekey.connect_frames(&[]);

@@ -2,11 +2,7 @@
 //! by their streams.
 
 use super::Conversation;
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const END_STREAM: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
-const ACK: u8 = 0x1;
+use super::frame::{ACK, END_HEADERS, END_STREAM, Frame, PREFACE, fields, frame};
 
 /// The types of frames (RFC 9113 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,15 +15,6 @@ pub(crate) enum Kind {
     Ping = 6,
     GoAway = 7,
     Continuation = 9,
-}
-
-/// One frame that came.
-#[derive(Clone, Debug)]
-pub(crate) struct Frame {
-    pub(crate) kind: u8,
-    pub(crate) flags: u8,
-    pub(crate) stream: u32,
-    pub(crate) payload: Vec<u8>,
 }
 
 /// A conversation in HTTP/2 of which the beginning is over.
@@ -52,21 +39,12 @@ impl<'a> Frames<'a> {
     }
 
     pub(crate) fn send(&mut self, kind: Kind, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let mut frame = length[1..].to_vec();
-        frame.extend([kind as u8, flags]);
-        frame.extend(stream.to_be_bytes());
-        frame.extend(payload);
-        self.conversation.send(frame);
+        self.conversation.send(frame(kind as u8, flags, stream, payload));
     }
 
     /// The next frame, whatever it is. `None`: no other comes.
     pub(crate) fn next(&mut self) -> Option<Frame> {
-        let head = self.conversation.exactly(9).ok()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        let payload = self.conversation.exactly(length as usize).ok()?;
-        let frame = Frame { kind: head[3], flags: head[4], stream, payload };
+        let frame = Frame::read(|length| self.conversation.exactly(length)).ok()?;
         if frame.is(Kind::Settings) && frame.flags & ACK == 0 {
             self.send(Kind::Settings, ACK, 0, &[]);
         }
@@ -97,7 +75,7 @@ impl<'a> Frames<'a> {
         }
     }
 
-    /// The header of an answer: `fields` of fewer than 127 bytes each.
+    /// The header of an answer.
     pub(crate) fn head(&mut self, stream: u32, status: u16, fields: &[(&str, &str)], is_last: bool) {
         let flags = END_HEADERS | if is_last { END_STREAM } else { 0 };
         self.send(Kind::Headers, flags, stream, &block(Some(status), fields));
@@ -158,18 +136,9 @@ impl Frame {
     }
 }
 
-/// A header block without any compression (RFC 7541 6.2.2).
-pub(crate) fn block(status: Option<u16>, fields: &[(&str, &str)]) -> Vec<u8> {
-    let status = status.map(|status| (":status".to_owned(), status.to_string()));
-    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let mut block = Vec::new();
-    for (name, value) in status.into_iter().chain(fields) {
-        block.push(0);
-        for text in [name, value] {
-            assert!(text.len() < 127);
-            block.push(u8::try_from(text.len()).unwrap());
-            block.extend(text.as_bytes());
-        }
-    }
-    block
+/// The header block of an answer, or of its trailers.
+fn block(status: Option<u16>, others: &[(&str, &str)]) -> Vec<u8> {
+    let status = status.map(|status| status.to_string());
+    let status = status.iter().map(|status| (":status", status.as_str()));
+    fields(&status.chain(others.iter().copied()).collect::<Vec<_>>())
 }

@@ -6,6 +6,7 @@ mod black_hole;
 mod caller;
 mod canary;
 mod dns;
+mod frame;
 mod frames;
 pub(crate) mod http2;
 mod http2_origin;

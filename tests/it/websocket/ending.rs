@@ -44,6 +44,7 @@ fn whoever_has_ended_waits_no_longer_than_idle() {
     let sidekey = Sidekey::start(&format!("{}timeouts.idle = \"300ms\"\n", origin.upstream("api")));
     let (mut caller, _) = open(&sidekey);
     thread::sleep(Duration::from_millis(600));
+    assert!(!sidekey.log().contains("\"target\":\"access\""), "nobody had ended, and it is over");
     caller.half_close();
     let ended = Instant::now();
     caller.assert_closed();
@@ -147,7 +148,7 @@ fn a_side_that_takes_nothing_is_waited_for_no_longer_than_it_may() {
     let silent = |conversation: &mut crate::support::Conversation| {
         conversation.head().unwrap();
         conversation.send(AGREED);
-        thread::sleep(Duration::from_secs(4));
+        thread::sleep(PATIENCE);
     };
     let origin = Origin::plain(silent);
     let sidekey = Sidekey::start(&format!("{}timeouts.idle = \"400ms\"\n", origin.upstream("api")));
