@@ -132,7 +132,8 @@ mod tests {
             extended.finish(&mut head, switched).map(|()| (head.status, head.headers.len()))
         };
         assert_eq!(finish(101, &[b"key"], true), Ok((StatusCode::OK, 0)));
-        for accepts in [&[][..], &[b"another"], &[b"key", b"key"], &[b"another", b"key"]] {
+        let wrong: [&[&[u8]]; 4] = [&[], &[b"another"], &[b"key", b"key"], &[b"another", b"key"]];
+        for accepts in wrong {
             assert_eq!(finish(101, accepts, true), Err(ExtendedError::Key), "{accepts:?}");
         }
         for status in [200, 204, 299] {
