@@ -1,10 +1,12 @@
 //! TLS towards the upstream: always verified, with the name that the config says.
 
+use std::io::{Read, Write};
+
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 use tempfile::TempDir;
 
-use crate::support::{Authority, Identity, OK, Origin, Sidekey, get, post, until_true};
+use crate::support::{Authority, Conversation, Identity, OK, Origin, Sidekey, get, post, until_true};
 
 const BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
@@ -196,4 +198,76 @@ fn a_connection_that_ends_without_close_notify_cuts_an_answer_that_only_its_end_
     let mut caller = sidekey.connect();
     caller.send(get("/api/x"));
     caller.cut_response();
+}
+
+/// An origin that answers each request by `script`, and sidekey before it.
+fn answering(script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> (Origin, Sidekey) {
+    let authority = Authority::new();
+    let origin = Origin::tls(authority.server("localhost").serve(&BOTH, None), move |conversation| {
+        while conversation.request().is_some() {
+            script(conversation);
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!("{}tls = {{ {} }}\n", origin.upstream("api"), authority.write(folder.path()))
+        .replace("127.0.0.1", "localhost");
+    (origin, Sidekey::start_in(folder, &config, "json"))
+}
+
+/// No two parts of it are alike.
+fn body_of(length: usize) -> Vec<u8> {
+    (0u32..).flat_map(u32::to_be_bytes).take(length).collect()
+}
+
+fn ok_of(length: usize) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    [head.as_bytes(), &body_of(length)].concat()
+}
+
+#[test]
+fn an_answer_of_any_number_of_records_comes_whole() {
+    for length in [0, 1, 16_000, 16_384, 50_000, 65_536, 100_000, 1_000_000] {
+        let (origin, sidekey) = answering(move |conversation| conversation.send(ok_of(length)));
+        let mut caller = sidekey.connect();
+        for _ in 0..4 {
+            caller.send(get("/api/x"));
+            assert!(caller.response().body == body_of(length), "{length}");
+        }
+        assert_eq!(origin.connections(), 1);
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_deciphered_cuts_the_answer_after_those_that_can() {
+    let (origin, sidekey) = answering(|conversation| {
+        let answer = ok_of(100_000);
+        conversation.send(&answer[..60_000]);
+        // Of application data, and nobody's.
+        let record = [&[23, 3, 3, 0, 32][..], &[7; 32]].concat();
+        conversation.socket().write_all(&record).unwrap();
+        // It stays until sidekey has gone, whose last word is an alert.
+        let _ = conversation.socket().read_to_end(&mut Vec::new());
+    });
+    for _ in 0..8 {
+        let mut caller = sidekey.connect();
+        caller.send(get("/api/x"));
+        let (answer, _) = caller.cut_response();
+        assert_eq!(answer.status, 200);
+        assert!(answer.body.len() < 60_000 && body_of(60_000).starts_with(&answer.body));
+    }
+    assert_eq!(origin.connections(), 8);
+}
+
+#[test]
+fn a_connection_on_which_more_came_than_the_answer_is_not_used_again() {
+    let (origin, sidekey) = answering(|conversation| {
+        conversation.send(ok_of(20_000));
+        conversation.send(OK);
+    });
+    let mut caller = sidekey.connect();
+    for _ in 0..4 {
+        caller.send(get("/api/x"));
+        assert_eq!(caller.response().body.len(), 20_000);
+    }
+    assert_eq!(origin.connections(), 4);
 }
