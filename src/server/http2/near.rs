@@ -40,7 +40,7 @@ pub(super) async fn pass(tunnel: Box<Tunnel>, bare: OnUpgrade, mut sender: Sende
         // How it ends, it does not say.
         let _ = (&mut sender.0).await;
         if closed.get() {
-            pending().await
+            pending::<()>().await;
         }
     };
     tokio::select! {
