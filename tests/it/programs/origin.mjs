@@ -1,8 +1,6 @@
 // An upstream: Node, over TLS. HTTP/1.1 or HTTP/2, as ALPN says; WebSockets on HTTP/1.1.
 //
-// It says `port N`, then a line for whatever a test waits for. Whoever comes without the credential gets 401. Told
-// `restart`, it sends GOAWAY on every HTTP/2 connection each time that it has got 500 requests, as a server does that goes
-// away for another.
+// It says `port N`, then a line for whatever a test waits for. Whoever comes without the credential gets 401.
 
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -10,7 +8,6 @@ import { readFileSync } from "node:fs";
 import { createSecureServer } from "node:http2";
 import { createServer } from "node:https";
 import { createRequire } from "node:module";
-import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 
@@ -143,24 +140,5 @@ function upgrade(request, socket, head) {
 
 const identity = { cert: readFileSync(`${FOLDER}/cert.pem`), key: readFileSync(`${FOLDER}/key.pem`) };
 const server = ALPN.includes("h2") ? createSecureServer({ ...identity, allowHTTP1: true }) : createServer(identity);
-const sessions = new Set();
 server.on("request", serve).on("checkContinue", expecting).on("upgrade", upgrade);
-server.on("session", (session) => {
-  sessions.add(session);
-  session.on("close", () => sessions.delete(session));
-});
-
-function restart() {
-  say(`restarted ${sessions.size}`);
-  for (const session of sessions) session.close();
-}
-
-createInterface({ input: process.stdin }).once("line", (line) => {
-  if (line !== "restart") return;
-  let requests = 0;
-  server.on("request", () => {
-    requests += 1;
-    if (requests % 500 === 0) restart();
-  });
-});
 server.listen(0, "127.0.0.1", () => say(`port ${server.address().port}`));
