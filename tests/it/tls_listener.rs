@@ -425,7 +425,8 @@ fn any_worker_resumes_what_another_began_and_a_new_certificate_ends_none() {
                 || house.sidekey.connect_tls(&house.any()).unwrap().session().shown() == new.der()
         });
         assert!(house.sidekey.connect_tls(&config).unwrap().session().is_resumed());
-        assert!(house.handshakes("resumed") >= 2);
+        // In TLS 1.3, the caller is done before sidekey is.
+        until_true("that both are counted", || house.handshakes("resumed") >= 2);
     }
 }
 
