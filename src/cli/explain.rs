@@ -15,7 +15,7 @@ use crate::policy::rules::Verdict;
 use crate::policy::{self, Sought};
 use crate::route::{Routes, Target};
 use crate::upstream::Upstream;
-use crate::wire::{Framing, request::RequestFraming};
+use crate::wire::{Framing, request_framing::RequestFraming};
 use crate::{headers, max_forwards};
 
 /// What is asked about.

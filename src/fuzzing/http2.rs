@@ -5,7 +5,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 
 use super::path::{RequestPath, fields};
-use crate::wire::request::RequestFraming;
+use crate::wire::request_framing::RequestFraming;
 use crate::wire::{Framing, http2 as wire};
 
 const CONFIG: &str = "

@@ -5,7 +5,7 @@ use http::{HeaderValue, Request, Uri};
 
 use super::path::RequestPath;
 use crate::wire::Framing;
-use crate::wire::request::RequestFraming;
+use crate::wire::request_framing::RequestFraming;
 
 const CONFIG: &str = "
 [listen.local]

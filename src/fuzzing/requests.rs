@@ -1,7 +1,7 @@
 //! The request screen: a stream of requests is read alike however its bytes arrive.
 
 use crate::wire::Framing;
-use crate::wire::request::RequestFraming;
+use crate::wire::request_framing::RequestFraming;
 
 /// Reads a stream of requests, whole and cut in two at each of its bytes (as far as there are few). The same fault must
 /// be found, however the bytes arrive; without one, the same must be let through. With one, a cut may let through more:

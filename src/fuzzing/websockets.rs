@@ -6,7 +6,7 @@ use http::{Request, request};
 use super::path::fields;
 use crate::tunnel::handshake;
 use crate::wire::Framing;
-use crate::wire::request::RequestFraming;
+use crate::wire::request_framing::RequestFraming;
 
 /// Reads the header lines of a GET, after its `Host`.
 #[expect(clippy::panic, reason = "a panic is how a fuzz target says that something is wrong")]

@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
-use crate::wire::request::RequestFraming;
+use crate::wire::request_framing::RequestFraming;
 use crate::wire::{Malformed, Screen, Tcp};
 
 /// A connected socket of either family.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
-use crate::wire::response::ResponseFraming;
+use crate::wire::response_framing::ResponseFraming;
 use crate::wire::{Screen, Tcp};
 
 /// A connected socket: without TLS, or with.

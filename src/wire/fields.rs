@@ -2,8 +2,17 @@
 //!
 //! Each byte of a header is looked at once, by [`Block`]; a line whose end has not come is begun again when it has.
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
+
 use super::{MAX_HEADER_BYTES, MAX_REQUEST_FIELDS, Malformed};
 use crate::octets::{AT_ONCE, Octets};
+
+/// So many fields a message usually has at most, with those that sidekey puts on.
+const USUALLY: usize = 16;
+/// Room for the fields that sidekey puts on.
+const PUT_ON: usize = 6;
 
 /// How a message says that its body is framed.
 #[derive(Clone, Copy, Default)]
@@ -14,22 +23,34 @@ pub(super) struct FramingFields {
     /// How many fields ask for another protocol, and whether the last of them is for WebSocket alone.
     upgrades: usize,
     websocket: bool,
+    /// What `Connection` says of the connection.
+    closes: bool,
+    keeps_alive: bool,
+}
+
+/// Where a field line is, counted from the block's beginning.
+#[derive(Clone, Copy)]
+struct FieldLine {
+    start: u32,
+    colon: u32,
+    end: u32,
 }
 
 /// A block of lines that ends with an empty one: a header, or the trailers of a chunked body.
+#[derive(Clone)]
 pub(super) struct Block {
     /// So many bytes hold whole lines that were read.
     read: usize,
     /// So many bytes hold no further line end.
     scanned: usize,
-    fields: usize,
+    lines: SmallVec<[FieldLine; USUALLY]>,
     max_fields: usize,
     pub(super) framing: FramingFields,
 }
 
 impl Block {
     pub(super) fn new(max_fields: usize) -> Self {
-        Self { read: 0, scanned: 0, fields: 0, max_fields, framing: FramingFields::default() }
+        Self { read: 0, scanned: 0, lines: SmallVec::new(), max_fields, framing: FramingFields::default() }
     }
 
     /// The next line, without its CRLF, if all of it has come; the first line of a header is not a field.
@@ -53,16 +74,34 @@ impl Block {
                 }
                 return Ok(Some(self.read));
             }
-            self.fields += 1;
-            if self.fields > self.max_fields {
+            if self.lines.len() >= self.max_fields {
                 let roomy = self.max_fields >= MAX_REQUEST_FIELDS;
                 return Err(if roomy { Malformed::TooManyFields } else { Malformed::ManyFields });
             }
             let (name, value, length) = field_line(rest)?;
             self.framing.note(name, value)?;
+            // A header is no longer than 64 KiB.
+            let (start, colon) = (self.read as u32, (self.read + name.len()) as u32);
             self.read += length;
+            self.lines.push(FieldLine { start, colon, end: (self.read - 2) as u32 });
         }
         Ok(None)
+    }
+
+    /// The fields that were read, of which `block` is the text. Nothing of it is copied but unusual names.
+    pub(super) fn headers(&self, block: &Bytes) -> Result<HeaderMap, Malformed> {
+        let mut headers = HeaderMap::with_capacity(self.lines.len() + PUT_ON);
+        for FieldLine { start, colon, end } in &self.lines {
+            let (start, colon, end) = (*start as usize, *colon as usize, *end as usize);
+            let name = block.get(start..colon).unwrap_or_default();
+            let value = block.get(colon + 1..end).unwrap_or_default();
+            let before = value.len() - value.trim_ascii_start().len();
+            let begin = colon + 1 + before;
+            let value = block.slice(begin..begin + value.trim_ascii().len());
+            let name = HeaderName::from_bytes(name).map_err(|_| Malformed::Field)?;
+            headers.append(name, HeaderValue::from_maybe_shared(value).map_err(|_| Malformed::Field)?);
+        }
+        Ok(headers)
     }
 
     /// Whether a line end has come that was not read yet.
@@ -152,12 +191,23 @@ impl FramingFields {
         self.upgrades == 1 && self.websocket
     }
 
+    /// Whether the connection goes on after the message (RFC 9112 9.3).
+    pub(super) fn keeps_alive(&self, is_http10: bool) -> bool {
+        !self.closes && (self.keeps_alive || !is_http10)
+    }
+
     fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.hosts += 1,
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
                 self.upgrades += 1;
                 self.websocket = value.trim_ascii().eq_ignore_ascii_case(b"websocket");
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                for option in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+                    self.closes |= option.eq_ignore_ascii_case(b"close");
+                    self.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 // Even two that agree: an origin may read the first, the last, or their list (RFC 9110 8.6).
