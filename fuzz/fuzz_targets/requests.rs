@@ -1,4 +1,4 @@
-//! The request screen: a stream of requests is read alike however its bytes arrive.
+//! Requests: a stream of them is read alike however its bytes arrive, and written anew says the same.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| sidekey::fuzzing::requests(data));

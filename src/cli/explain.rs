@@ -15,8 +15,7 @@ use crate::policy::rules::Verdict;
 use crate::policy::{self, Sought};
 use crate::route::{Routes, Target};
 use crate::upstream::Upstream;
-use crate::wire::{Framing, request_framing::RequestFraming};
-use crate::{headers, max_forwards};
+use crate::{headers, max_forwards, wire};
 
 /// What is asked about.
 #[derive(Clone, Debug, clap::Args)]
@@ -139,9 +138,7 @@ fn through(
     mut request: Request<()>,
     lines: &mut Lines<'_>,
 ) -> Result<Outlook, Stop> {
-    let mut framing = RequestFraming::new();
-    framing.make_room();
-    if let (_, Some(fault)) = framing.admit(&raw(&request)) {
+    if let Some(fault) = wire::request::fault(&raw(&request)) {
         return Err(refused(fault));
     }
     let page = Guard::new(&config.browser).admit(&mut request).map_err(refused)?;

@@ -5,8 +5,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 
 use super::path::{RequestPath, fields};
-use crate::wire::request_framing::RequestFraming;
-use crate::wire::{Framing, http2 as wire};
+use crate::wire::{http2 as wire, request};
 
 const CONFIG: &str = "
 [listen.local]
@@ -70,14 +69,7 @@ fn in_http1(request: &Request<()>) -> Option<Request<()>> {
         bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
     bytes.extend(b"\r\n");
-    let mut framing = RequestFraming::new();
-    framing.make_room();
-    if framing.admit(&bytes) != (bytes.len(), None) {
-        return None;
-    }
-    let mut same = Request::new(());
-    (*same.uri_mut(), *same.headers_mut()) = (path.parse().ok()?, headers);
-    Some(same)
+    Some(Request::from_parts(request::alone(&bytes)?.parts, ()))
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@ use http::header::HOST;
 use http::{HeaderValue, Request, Uri};
 
 use super::path::RequestPath;
-use crate::wire::Framing;
-use crate::wire::request_framing::RequestFraming;
+use crate::wire::request;
 
 const CONFIG: &str = "
 [listen.local]
@@ -40,7 +39,7 @@ thread_local! {
 pub fn matching(data: &[u8]) {
     let Some((target, host)) = std::str::from_utf8(data).ok().and_then(|text| text.split_once('\n')) else { return };
     let wire = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-    if RequestFraming::new().admit(wire.as_bytes()) != (wire.len(), None) {
+    if request::alone(wire.as_bytes()).is_none() {
         return;
     }
     let Ok(uri) = Uri::try_from(target) else { panic!("the screen lets a target through that is none: {target:?}") };

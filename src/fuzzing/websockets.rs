@@ -1,39 +1,34 @@
-//! Handshakes: whatever the request path takes for one, the screen has taken for one, too. Else what comes after it would
-//! have been let through as a request, and then be part of a tunnel.
+//! Handshakes: whatever the request path takes for one, the reader has taken for one, too. Else what comes after it would
+//! have been read as a request, and then be part of a tunnel.
 
-use http::{Request, request};
-
-use super::path::fields;
 use crate::tunnel::handshake;
-use crate::wire::Framing;
-use crate::wire::request_framing::RequestFraming;
+use crate::wire;
 
 /// Reads the header lines of a GET, after its `Host`.
 #[expect(clippy::panic, reason = "a panic is how a fuzz target says that something is wrong")]
 pub fn websockets(data: &[u8]) {
     let wire = [b"GET /x HTTP/1.1\r\nHost: one.test\r\n", data, b"\r\n\r\n"].concat();
     let is_one_header = wire.windows(4).position(|window| window == b"\r\n\r\n") == Some(wire.len() - 4);
-    let mut framing = RequestFraming::new();
-    if !is_one_header || framing.admit(&wire) != (wire.len(), None) {
-        return;
-    }
+    let Some(read) = wire::request::alone(&wire).filter(|_| is_one_header) else { return };
     // One with a body is none, whatever its header says.
-    let is_over = framing.between_requests();
-    if is_over && handshake::is_asked_for(&head(data)) && !framing.is_undecided() {
-        panic!("the screen lets through what follows a handshake: {:?}", String::from_utf8_lossy(data));
+    if read.body.is_end() && handshake::is_asked_for(&read.parts) && !read.asks_for_websocket {
+        panic!("what follows a handshake would be read: {:?}", String::from_utf8_lossy(data));
     }
-}
-
-fn head(block: &[u8]) -> request::Parts {
-    let (mut head, ()) = Request::new(()).into_parts();
-    head.headers = fields(block);
-    head
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{handshake, head, websockets};
+    use http::{Request, request};
+
+    use super::{handshake, websockets};
+    use crate::fuzzing::path::fields;
     use crate::fuzzing::seeds;
+
+    fn head(block: &[u8]) -> request::Parts {
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.headers = fields(block);
+        head
+    }
 
     /// Each seed, and with each of its bytes made another, doubled, or left out.
     #[test]

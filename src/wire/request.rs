@@ -111,22 +111,31 @@ impl RequestReader {
         parts.headers = self.block.headers(text)?;
         Ok(RequestHead {
             parts,
-            body: body(framing),
+            body: body_of(framing),
             keeps_alive: framing.keeps_alive(line.is_http10),
             asks_for_websocket: asks_for_websocket(line, framing),
         })
     }
 }
 
+/// The head of a request that is all of `bytes`, or all of whose body is yet to come.
+pub(crate) fn alone(bytes: &[u8]) -> Option<RequestHead> {
+    let mut bytes = BytesMut::from(bytes);
+    RequestReader::new().read(&mut bytes).ok().flatten().filter(|_| bytes.is_empty())
+}
+
 /// What is wrong with the requests that `bytes` hold, the last of which may not be whole.
 pub(crate) fn fault(bytes: &[u8]) -> Option<Malformed> {
-    fault_behind(Decoder::empty(), bytes)
+    fault_in(Decoder::empty(), bytes, true)
 }
 
 /// The same of what came behind a head, its body first. What came together stands or falls together: the fault may be
 /// a body that was taken for a request.
-pub(crate) fn fault_behind(mut body: Decoder, mut bytes: &[u8]) -> Option<Malformed> {
-    let mut is_first = true;
+pub(crate) fn fault_behind(body: Decoder, bytes: &[u8]) -> Option<Malformed> {
+    fault_in(body, bytes, false)
+}
+
+fn fault_in(mut body: Decoder, mut bytes: &[u8], mut is_first: bool) -> Option<Malformed> {
     loop {
         match body.skip(bytes) {
             Ok(Some(length)) => bytes = bytes.get(length..).unwrap_or_default(),
@@ -140,11 +149,11 @@ pub(crate) fn fault_behind(mut body: Decoder, mut bytes: &[u8]) -> Option<Malfor
             Ok(None) => return None,
             Err(fault) => return Some(fault),
         }
-        (body, is_first) = (self::body(&reader.block.framing), false);
+        (body, is_first) = (body_of(&reader.block.framing), false);
     }
 }
 
-fn body(framing: &FramingFields) -> Decoder {
+fn body_of(framing: &FramingFields) -> Decoder {
     if framing.chunked { Decoder::chunked() } else { Decoder::length(framing.content_length.unwrap_or(0)) }
 }
 
