@@ -1,7 +1,6 @@
 //! Stage 7, and 10: what may cross, both ways.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, LOCATION, TE, TRANSFER_ENCODING,
@@ -10,7 +9,6 @@ use http::{HeaderMap, Method, Request, Uri, Version, request};
 use http_body::Body;
 use hyper::body::Incoming;
 use smallvec::SmallVec;
-use tokio::sync::Notify;
 
 use crate::alias;
 use crate::caller::Caller;
@@ -25,8 +23,6 @@ pub(crate) struct Outgoing {
     pub(crate) head: request::Parts,
     pub(crate) body: RequestBody,
     pub(crate) exchange: Rc<Exchange>,
-    /// Told when the upstream wants the body that the caller holds back.
-    pub(crate) wants_body: Option<Arc<Notify>>,
     /// Whether it asks for a WebSocket: it needs a connection that speaks HTTP/1.1, and has it for itself if that comes about.
     pub(crate) wants_tunnel: bool,
 }
@@ -49,14 +45,14 @@ pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant, caller: &Caller
             handshake::put_on(&mut head.headers);
         }
         let exchange = Exchange::new();
-        return Box::new(Outgoing { head, body: RequestBody::Empty, exchange, wants_body: None, wants_tunnel });
+        return Box::new(Outgoing { head, body: RequestBody::Empty, exchange, wants_tunnel });
     }
     match incoming.size_hint().exact() {
         Some(length) => head.headers.insert(CONTENT_LENGTH, length.into()),
         None => head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
     };
-    let (body, exchange, wants_body) = RequestBody::streamed(incoming, &grant.target().upstream, expects);
-    Box::new(Outgoing { head, body, exchange, wants_body, wants_tunnel: false })
+    let (body, exchange) = RequestBody::streamed(incoming, &grant.target().upstream, expects);
+    Box::new(Outgoing { head, body, exchange, wants_tunnel: false })
 }
 
 /// Whether the caller holds its body back until it is asked for it (RFC 9110 10.1.1). Is it answered instead, its connection is
@@ -73,7 +69,7 @@ pub(crate) fn prepare_own(request: Request<()>, grant: &Grant) -> Box<Outgoing> 
     let (mut head, ()) = request.into_parts();
     readdress(&mut head, grant.target());
     let (body, exchange) = (RequestBody::Empty, Exchange::new());
-    Box::new(Outgoing { head, body, exchange, wants_body: None, wants_tunnel: false })
+    Box::new(Outgoing { head, body, exchange, wants_tunnel: false })
 }
 
 /// Takes off a request's header what may not cross, its framing too, and puts on where it goes.

@@ -5,14 +5,14 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, TRAILER, TRANSFER_ENCODING};
-use http::{Request, StatusCode, request};
+use http::request;
 
 use super::{Credential, PlaceError, Which};
 use crate::headers::Outgoing;
 use crate::policy::Grant;
 use crate::route::{Spoken, Target};
 use crate::scrub::{Forms, Scrubber};
-use crate::upstream::{Choice, CollectError, Exchange, RequestBody, Upstream, WantsBody};
+use crate::upstream::{Choice, CollectError, Exchange, RequestBody, Upstream};
 
 /// A request with its credential on, which is all that can be sent. Only its credential can be renewed.
 ///
@@ -105,31 +105,15 @@ impl Authorized {
         self.choice.is_trial
     }
 
-    /// Takes the request out, to be sent for the first time; what can be repeated keeps a copy if `keep`.
-    pub(crate) fn take(&mut self, keep: bool) -> Request<RequestBody> {
-        let Outgoing { head, body, .. } = &mut *self.outgoing;
-        let (head, body) = if keep && body.can_be_repeated() {
-            (head.clone(), body.repeat())
-        } else {
-            let (empty, ()) = Request::new(()).into_parts();
-            (mem::replace(head, empty), mem::replace(body, RequestBody::Gone))
-        };
-        let mut request = Request::from_parts(head, body);
-        if let Some(signal) = self.outgoing.wants_body.clone() {
-            // hyper tells it of an interim response, and HTTP/2's stream does.
-            request.extensions_mut().insert(WantsBody::new(&signal));
-            hyper::ext::on_informational(&mut request, move |interim| {
-                if interim.status() == StatusCode::CONTINUE {
-                    signal.notify_one();
-                }
-            });
-        }
-        request
+    /// Takes the body out, to be sent; one that can be repeated is kept, too, if `keep`.
+    pub(crate) fn take_body(&mut self, keep: bool) -> RequestBody {
+        let body = &mut self.outgoing.body;
+        if keep && body.can_be_repeated() { body.repeat() } else { mem::replace(body, RequestBody::Gone) }
     }
 
-    /// Puts back a request of which nothing was written.
-    pub(crate) fn put_back(&mut self, request: Request<RequestBody>) {
-        (self.outgoing.head, self.outgoing.body) = request.into_parts();
+    /// Puts back the body of a request of which nothing was written.
+    pub(crate) fn put_back(&mut self, body: RequestBody) {
+        self.outgoing.body = body;
     }
 
     /// Makes it ready for a further attempt, with this credential.
@@ -207,7 +191,6 @@ async fn hold_body(outgoing: &mut Outgoing, limit: u64, idle: Duration) -> Resul
         headers.remove(name);
     }
     headers.insert(CONTENT_LENGTH, bytes.len().into());
-    outgoing.wants_body = None;
     outgoing.body = if bytes.is_empty() { RequestBody::Empty } else { RequestBody::whole(bytes, &outgoing.exchange) };
     Ok(())
 }

@@ -47,9 +47,10 @@ impl RequestPath {
             head.headers.insert(CONTENT_LENGTH, body.len().into());
             RequestBody::whole(body.clone(), &exchange)
         };
-        let outgoing = Box::new(Outgoing { head, body: whole, exchange, wants_body: None, wants_tunnel: false });
+        let outgoing = Box::new(Outgoing { head, body: whole, exchange, wants_tunnel: false });
         let mut authorized: Authorized = credential::authorize(grant, outgoing).now_or_never()?.ok()?;
-        Some(authorized.take(false))
+        let body = authorized.take_body(false);
+        Some(Request::from_parts(authorized.head().clone(), body))
     }
 }
 

@@ -11,7 +11,6 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use super::Upstream;
-use super::body::{Exchange, Upload};
 use super::connection::{Connection, Fault, Received};
 use super::tunnel::Far;
 use crate::headers;
@@ -70,16 +69,9 @@ pub(super) struct Lease {
 
 impl Lease {
     /// To be made when the answer's header has come.
-    pub(super) fn new(upstream: Rc<Upstream>, mut connection: Connection, exchange: &Exchange) -> Self {
+    pub(super) fn new(upstream: Rc<Upstream>, mut connection: Connection) -> Self {
         let early = match &mut connection {
-            Connection::Http1(connection) => {
-                let early = exchange.upload() != Upload::Finished || !connection.is_flushed();
-                if early {
-                    // The caller may take no more of the answer until all of its request has gone.
-                    connection.work_apart();
-                }
-                early
-            }
+            Connection::Http1(connection) => connection.send_beside(),
             // What is left of a stream is no other's beginning.
             Connection::Http2(_) => false,
         };

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::Upstream;
 use super::phases::Phases;
@@ -54,18 +53,8 @@ pub(crate) struct Streamed {
     gate: Option<Gate>,
 }
 
-/// Closed until the upstream has said that it wants the body.
+/// Opens when the upstream has been waited for long enough, if it has not said before that it wants the body.
 type Gate = Pin<Box<dyn Future<Output = ()>>>;
-
-/// With a request that a caller may hold back the body of: what is told when the upstream wants it.
-#[derive(Clone)]
-pub(crate) struct WantsBody(pub(super) Arc<Notify>);
-
-impl WantsBody {
-    pub(crate) fn new(signal: &Arc<Notify>) -> Self {
-        Self(Arc::clone(signal))
-    }
-}
 
 /// The caller's body broke off, or broke the rules.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +80,8 @@ pub(crate) struct Exchange {
     sent: Cell<u64>,
     /// `None`: the request has not left yet.
     moved: Cell<Option<Instant>>,
+    /// Whether the upstream has said that it wants the body.
+    wants_body: Cell<bool>,
     /// Whether the caller was told to send the body that it holds back.
     has_asked: Cell<bool>,
     phases: Phases,
@@ -116,6 +107,7 @@ impl Exchange {
             upload: Cell::new(Upload::Finished),
             sent: Cell::new(0),
             moved: Cell::new(None),
+            wants_body: Cell::new(false),
             has_asked: Cell::new(false),
             phases: Phases::default(),
         })
@@ -137,6 +129,11 @@ impl Exchange {
     /// The bytes of the body that were sent to the upstream: what was only read, to be signed, was not.
     pub(crate) fn sent(&self) -> u64 {
         if self.phases.has_left() { self.sent.get() } else { 0 }
+    }
+
+    /// The upstream wants the body, which the caller may hold back.
+    pub(super) fn want_body(&self) {
+        self.wants_body.set(true);
     }
 
     /// Whether a caller that holds its body back was told to send it.
@@ -182,24 +179,15 @@ impl Exchange {
 }
 
 impl RequestBody {
-    /// A body that streams from the caller; `expects`: only once the upstream wants it, which the returned signal says.
-    pub(crate) fn streamed(
-        incoming: Incoming,
-        upstream: &Rc<Upstream>,
-        expects: bool,
-    ) -> (Self, Rc<Exchange>, Option<Arc<Notify>>) {
+    /// A body that streams from the caller; `expects`: only once the upstream wants it, which its account is told.
+    pub(crate) fn streamed(incoming: Incoming, upstream: &Rc<Upstream>, expects: bool) -> (Self, Rc<Exchange>) {
         let exchange = Exchange::new();
         let timeouts = upstream.timeouts();
         let wait = CONTINUE_WAIT.min(timeouts.idle / 2).min(timeouts.response / 2);
-        let signal = expects.then(|| Arc::new(Notify::new()));
-        let gate = signal.clone().map(|signal| -> Gate {
-            Box::pin(async move {
-                // An upstream that does not know the expectation just waits for the body.
-                let _ = timeout(wait, signal.notified()).await;
-            })
-        });
+        // An upstream that does not know the expectation just waits for the body.
+        let gate = expects.then(|| -> Gate { Box::pin(async move { sleep(wait).await }) });
         let body = Streamed { incoming, exchange: Rc::clone(&exchange), upstream: Rc::clone(upstream), gate };
-        (Self::Streamed(Box::new(body)), exchange, signal)
+        (Self::Streamed(Box::new(body)), exchange)
     }
 
     /// A body that is in memory.
@@ -349,7 +337,9 @@ impl Streamed {
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CallerBodyError>>> {
         if let Some(gate) = &mut self.gate {
-            ready!(gate.as_mut().poll(cx));
+            if !self.exchange.wants_body.get() {
+                ready!(gate.as_mut().poll(cx));
+            }
             self.open();
         }
         match Pin::new(&mut self.incoming).poll_frame(cx) {

@@ -5,14 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Response, request};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::body::{CallerBodyError, Exchange, RequestBody, Upload};
 use super::http2::StreamError;
 use super::{http1, http2};
 use crate::config::Timeouts;
+use crate::wire::body::Decoder;
 
 /// What one request goes on. Dropping it in the middle of an exchange closes an HTTP/1.1 connection; of HTTP/2 it resets
 /// the one stream.
@@ -31,15 +31,15 @@ pub(super) enum Failed {
 /// What is known of a request whose connection failed.
 pub(super) struct Lost {
     pub(super) fault: Fault,
-    /// The request, if nothing of it can have been acted on and all of it is still here.
-    pub(super) unwritten: Option<Request<RequestBody>>,
+    /// The request's body, if nothing of the request can have been acted on and all of it is still here.
+    pub(super) unwritten: Option<RequestBody>,
 }
 
 /// How a connection failed under an exchange.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     #[error(transparent)]
-    Http1(#[from] hyper::Error),
+    Http1(#[from] http1::Fault),
     #[error(transparent)]
     Http2(#[from] StreamError),
     /// Not the connection's: the caller's body failed while it was sent.
@@ -54,6 +54,11 @@ impl Fault {
             Self::Http2(error) => error.is_unprocessed(),
             Self::Http1(_) | Self::Caller(_) => false,
         }
+    }
+
+    /// Whether it is the socket that failed.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self, Self::Http1(http1::Fault::Broken(_)))
     }
 }
 
@@ -71,21 +76,15 @@ impl Connection {
     /// Dropping the future leaves the connection in the middle of an exchange: it must be dropped too.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<RequestBody>,
+        head: &request::Parts,
+        body: RequestBody,
         exchange: &Exchange,
         timeouts: &Timeouts,
     ) -> Result<Response<Received>, Failed> {
         match self {
-            Self::Http1(connection) => match connection.exchange(request, exchange, timeouts).await {
-                Ok(response) => Ok(response.map(Received::Http1)),
-                Err(http1::Failed::Overdue(waiting)) => Err(Failed::Overdue(waiting)),
-                Err(http1::Failed::Http(mut refused)) => {
-                    let unwritten = refused.take_message();
-                    Err(Failed::Lost(Box::new(Lost { fault: refused.into_error().into(), unwritten })))
-                }
-            },
+            Self::Http1(connection) => connection.exchange(head, body, exchange, timeouts).await,
             // Boxed: its state is larger than that of HTTP/1.1, which would be moved about with it.
-            Self::Http2(stream) => Box::pin(stream.exchange(request, exchange, timeouts)).await,
+            Self::Http2(stream) => Box::pin(stream.exchange(head, body, exchange, timeouts)).await,
         }
     }
 }
@@ -106,9 +105,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         match (self, received) {
-            (Self::Http1(connection), Received::Http1(incoming)) => {
-                connection.poll_answer(incoming, cx).map_err(Fault::Http1)
-            }
+            (Self::Http1(connection), Received::Http1(body)) => connection.poll_answer(body, cx),
             (Self::Http2(_), received) | (Self::Http1(_), received) => Pin::new(received).poll_frame(cx),
         }
     }
@@ -116,7 +113,7 @@ impl Connection {
 
 /// An answer's body as it comes from the upstream, framed by the version that was spoken.
 pub(crate) enum Received {
-    Http1(Incoming),
+    Http1(Decoder),
     Http2(http2::AnswerStream),
 }
 
@@ -126,21 +123,23 @@ impl Body for Received {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         match self.get_mut() {
-            Self::Http1(incoming) => Pin::new(incoming).poll_frame(cx).map_err(Fault::Http1),
+            // Without its connection, nothing more comes.
+            Self::Http1(body) if body.is_end() => Poll::Ready(None),
+            Self::Http1(_) => Poll::Ready(Some(Err(http1::Fault::Incomplete.into()))),
             Self::Http2(stream) => stream.poll_frame(cx).map_err(Fault::Http2),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Http1(incoming) => incoming.is_end_stream(),
+            Self::Http1(body) => body.is_end(),
             Self::Http2(stream) => stream.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Http1(incoming) => incoming.size_hint(),
+            Self::Http1(body) => body.remaining().map_or_else(SizeHint::default, SizeHint::with_exact),
             Self::Http2(stream) => stream.size_hint(),
         }
     }

@@ -56,7 +56,7 @@ impl Connections {
             Purpose::Request => self.open_or_share(phases).await,
             Purpose::Tunnel => {
                 let wire = self.dial(purpose, phases).await?;
-                http1::Connection::over(wire, &self.dialer).await.map(Connection::Http1)
+                Ok(Connection::Http1(http1::Connection::over(wire, &self.dialer)))
             }
         }
     }
@@ -87,7 +87,7 @@ impl Connections {
         let version = self.dialer.agreed(&wire)?;
         self.lines.agree(version);
         match version {
-            Version::Http1 => http1::Connection::over(wire, &self.dialer).await.map(Connection::Http1),
+            Version::Http1 => Ok(Connection::Http1(http1::Connection::over(wire, &self.dialer))),
             Version::Http2 => {
                 let line = Line::over(wire, &self.dialer, self.lines.usual(), self.lines.room()).await?;
                 let stream = line.begin_first();

@@ -2,85 +2,79 @@
 //! waits for something on it moves its bytes, so that a request is not handed from task to task. While it is idle,
 //! nobody does; the pool looks at it.
 
+mod attempt;
+mod beside;
+mod sending;
+
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body::{Body, Frame};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{self, Builder, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::task::JoinHandle;
+use http::{Response, request};
+use http_body::Frame;
 use tokio::time::{Sleep, sleep_until};
 
+use self::attempt::Attempt;
+use self::beside::Beside;
+use self::sending::Sending;
 use super::body::{Exchange, RequestBody, Upload};
 use super::census::Counted;
-use super::connect::{ConnectError, Dialer};
-use super::socket::{UpstreamIo, UpstreamSocket, Wire};
+use super::connect::Dialer;
+use super::connection::{self, Failed, Lost, Received};
+use super::socket::{UpstreamSocket, Wire};
 use crate::config::Timeouts;
-use crate::server;
-use crate::wire::MAX_BUFFER;
+use crate::wire::Malformed;
+use crate::wire::body::{Decoder, Piece};
 
 /// Some time after any timeout: the first exchange sets the alarm.
 const FIRST_ALARM: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A connection that is open, or was when it was last looked at. Dropping it closes it, whatever was under way.
 pub(super) struct Connection {
-    sender: SendRequest<RequestBody>,
     socket: Rc<RefCell<UpstreamSocket>>,
-    driver: Driver,
+    /// Whether another request may follow the one under way, or the last one.
+    keeps_alive: bool,
+    /// What had not left of the request when its answer came.
+    unsent: Option<Box<Sending>>,
+    beside: Option<Beside>,
     /// One for all its exchanges: it is set anew only when it rings, or would ring too late.
     alarm: Pin<Box<Sleep>>,
     idle_since: Instant,
     counted: Counted,
 }
 
-/// Who moves the bytes.
-enum Driver {
-    /// Whoever waits for something on it.
-    Waiting(Box<http1::Connection<TokioIo<UpstreamIo>, RequestBody>>),
-    /// A task, which ends with the connection.
-    Apart { _task: Task },
-    /// Nobody: it is closed.
-    Ended,
-}
-
-struct Task(JoinHandle<()>);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Why a connection gave no answer.
-pub(super) enum Failed {
-    /// hyper says; the request comes back if nothing of it was written.
-    Http(Box<TrySendError<Request<RequestBody>>>),
-    /// It was waited too long for this.
-    Overdue(Upload),
+/// How a connection failed, or the body that was sent on it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("the connection was closed before the message was complete")]
+    Incomplete,
+    #[error(transparent)]
+    Broken(io::Error),
+    /// Not the connection's fault.
+    #[error("the body is not as long as its header says")]
+    Length,
 }
 
 impl Connection {
     /// Speaks HTTP over what was dialled.
-    pub(super) async fn over(wire: Wire, dialer: &Dialer) -> Result<Box<Self>, ConnectError> {
-        let (socket, counted) = (UpstreamSocket::new(wire), Counted::new(dialer.account()));
-        let io = TokioIo::new(UpstreamIo(Rc::clone(&socket)));
-        let (sender, connection) = Builder::new()
-            .max_buf_size(MAX_BUFFER)
-            .handshake(io)
-            .await
-            .map_err(|error| ConnectError::Terminated(std::io::Error::other(error)))?;
+    pub(super) fn over(wire: Wire, dialer: &Dialer) -> Box<Self> {
         let now = Instant::now();
-        let alarm = Box::pin(sleep_until((now + FIRST_ALARM).into()));
-        let driver = Driver::Waiting(Box::new(connection));
-        Ok(Box::new(Self { sender, socket, driver, alarm, idle_since: now, counted }))
+        Box::new(Self {
+            socket: UpstreamSocket::new(wire),
+            keeps_alive: true,
+            unsent: None,
+            beside: None,
+            alarm: Box::pin(sleep_until((now + FIRST_ALARM).into())),
+            idle_since: now,
+            counted: Counted::new(dialer.account()),
+        })
     }
 
     /// Sends one request, and waits for the response's header as long as `timeouts` allow.
@@ -88,74 +82,73 @@ impl Connection {
     /// Dropping the future leaves the connection in the middle of an exchange: it must be dropped too.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<RequestBody>,
+        head: &request::Parts,
+        body: RequestBody,
         exchange: &Exchange,
         timeouts: &Timeouts,
-    ) -> Result<Response<Incoming>, Failed> {
+    ) -> Result<Response<Received>, Failed> {
         self.counted.work();
-        exchange.begin(request.body());
-        let mut response = pin!(self.sender.try_send_request(request));
-        let mut overdue = pin!(overdue(self.alarm.as_mut(), exchange, timeouts));
-        let driver = &mut self.driver;
-        poll_fn(|cx| {
-            driver.poll(cx);
-            // It comes from the driver alone: to be woken for it would be to look twice.
-            if let Poll::Ready(outcome) = response.as_mut().poll(&mut nobody()) {
-                return Poll::Ready(outcome.map_err(|error| Failed::Http(Box::new(error))));
+        exchange.begin(&body);
+        let mut attempt = Attempt::new(head, body);
+        let outcome = {
+            let mut overdue = pin!(overdue(self.alarm.as_mut(), exchange, timeouts));
+            let socket = &self.socket;
+            poll_fn(|cx| match attempt.poll(&mut socket.borrow_mut(), exchange, cx) {
+                Poll::Ready(outcome) => Poll::Ready(Ok(outcome)),
+                Poll::Pending => overdue.as_mut().poll(cx).map(Err),
+            })
+            .await
+        };
+        let sending = attempt.into_sending();
+        match outcome {
+            Ok(Ok(head)) => {
+                self.keeps_alive = head.keeps_alive;
+                self.unsent = (!sending.is_over()).then(|| Box::new(sending));
+                Ok(Response::from_parts(head.parts, Received::Http1(head.body)))
             }
-            overdue.as_mut().poll(cx).map(|waiting| Err(Failed::Overdue(waiting)))
-        })
-        .await
+            Ok(Err(fault)) => Err(Failed::Lost(Box::new(Lost { fault, unwritten: sending.untouched() }))),
+            Err(waiting) => Err(Failed::Overdue(waiting)),
+        }
     }
 
     /// The next piece of the answer whose header has come.
     pub(super) fn poll_answer(
         &mut self,
-        incoming: &mut Incoming,
+        body: &mut Decoder,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut incoming = Pin::new(incoming);
-        match self.driver {
-            Driver::Waiting(_) => {
-                let waiting = incoming.as_mut().poll_frame(&mut nobody());
-                if waiting.is_ready() {
-                    return waiting;
-                }
-                self.driver.poll(cx);
-                incoming.poll_frame(&mut nobody())
+    ) -> Poll<Option<Result<Frame<Bytes>, connection::Fault>>> {
+        if let Some(beside) = &mut self.beside {
+            match beside.poll(cx) {
+                Poll::Ready(Err(fault)) => return Poll::Ready(Some(Err(fault))),
+                Poll::Ready(Ok(())) => self.beside = None,
+                Poll::Pending => {}
             }
-            Driver::Apart { .. } | Driver::Ended => incoming.poll_frame(cx),
         }
+        let piece = ready!(poll_piece(&mut self.socket.borrow_mut(), body, cx));
+        Poll::Ready(piece.map_err(Into::into).transpose())
     }
 
-    /// From now on, a task moves its bytes: its request goes on leaving though nobody waits for an answer.
-    pub(super) fn work_apart(&mut self) {
-        match std::mem::replace(&mut self.driver, Driver::Ended) {
-            Driver::Waiting(connection) => {
-                self.driver = Driver::Apart {
-                    _task: Task(server::spawn(async move {
-                        // How it ends, the answer's body learns from hyper.
-                        let _ = connection.await;
-                    })),
-                };
-            }
-            other @ (Driver::Apart { .. } | Driver::Ended) => self.driver = other,
-        }
+    /// The answer has come. If it came before the whole request had left, the rest goes on leaving though nobody waits for
+    /// the answer.
+    pub(super) fn send_beside(&mut self) -> bool {
+        let Some(sending) = self.unsent.take() else { return false };
+        self.beside = Some(Beside::begin(*sending, &self.socket));
+        true
     }
 
-    /// Does what can be done at once, and lets nobody wait any longer.
+    /// Sees what has come meanwhile, and lets nobody wait any longer.
     pub(super) fn settle(&mut self) {
-        self.driver.poll(&mut nobody());
+        self.keeps_alive = self.keeps_alive && self.socket.borrow_mut().is_at_rest();
         // Whether it rings, the next exchange will see.
-        let _ = self.alarm.as_mut().poll(&mut nobody());
+        let _ = self.alarm.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     }
 
     /// Whether the next request may go on it, as far as is known without asking the kernel.
     pub(super) fn is_ready(&mut self) -> bool {
-        if self.socket.borrow().has_stirred() || !self.sender.is_ready() {
+        if self.keeps_alive && self.socket.borrow().has_stirred() {
             self.settle();
         }
-        self.sender.is_ready()
+        self.keeps_alive
     }
 
     /// Whether the kernel, too, knows of nothing that speaks against it.
@@ -165,18 +158,20 @@ impl Connection {
 
     /// Whether all of the request has left.
     pub(super) fn is_flushed(&self) -> bool {
-        self.socket.borrow().is_flushed()
+        self.unsent.is_none() && self.beside.is_none()
     }
 
-    /// What hyper has left behind, once the upstream has switched to another protocol.
+    /// What speaks no HTTP any more, once the upstream has switched to another protocol.
     pub(super) fn socket(&self) -> &Rc<RefCell<UpstreamSocket>> {
         &self.socket
     }
 
-    pub(super) fn rest(&mut self) {
-        self.socket.borrow_mut().rest();
+    /// The answer has ended. `false`: it is of no more use.
+    pub(super) fn rest(&mut self) -> bool {
+        self.keeps_alive = self.keeps_alive && self.is_flushed() && self.socket.borrow_mut().is_at_rest();
         self.idle_since = Instant::now();
         self.counted.rest();
+        self.keeps_alive
     }
 
     pub(super) fn idle_since(&self) -> Instant {
@@ -184,20 +179,23 @@ impl Connection {
     }
 }
 
-impl Driver {
-    fn poll(&mut self, cx: &mut Context<'_>) {
-        if let Self::Waiting(connection) = self
-            && Pin::new(connection).poll(cx).is_ready()
-        {
-            // How it ended, the exchange on it learns from hyper, some of it by this drop.
-            *self = Self::Ended;
+/// The next of a body. `None`: it has ended.
+fn poll_piece(
+    socket: &mut UpstreamSocket,
+    body: &mut Decoder,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Frame<Bytes>>, Fault>> {
+    loop {
+        match body.read(socket.incoming())? {
+            Piece::Data(piece) => return Poll::Ready(Ok(Some(Frame::data(piece)))),
+            Piece::Trailers(trailers) => return Poll::Ready(Ok(Some(Frame::trailers(trailers)))),
+            Piece::End => return Poll::Ready(Ok(None)),
+            Piece::More => {}
+        }
+        if ready!(socket.poll_more(cx, body.remaining())).map_err(Fault::Broken)? == 0 {
+            return Poll::Ready(if body.close() { Ok(None) } else { Err(Fault::Incomplete) });
         }
     }
-}
-
-/// For what is looked at, and not waited for.
-fn nobody() -> Context<'static> {
-    Context::from_waker(Waker::noop())
 }
 
 /// Waits until the exchange has waited too long for one of its sides, and says for which.

@@ -39,7 +39,7 @@ use http::{HeaderName, StatusCode, request};
 
 pub(crate) use self::answer::{BrokenAnswer, StreamedBody};
 pub(crate) use self::attempts::{check, send};
-pub(crate) use self::body::{CollectError, Exchange, RequestBody, WantsBody};
+pub(crate) use self::body::{CollectError, Exchange, RequestBody};
 pub(crate) use self::breaker::{LeftAlone, State as BreakerState};
 pub(crate) use self::connect::{ConnectError, Network, TlsSetupError};
 use self::connections::Connections;

@@ -33,8 +33,7 @@ impl Pool {
 
     /// Takes back a connection whose exchange has ended as it should.
     pub(super) fn put(&self, mut connection: Box<Connection>) {
-        connection.rest();
-        if !connection.is_ready() {
+        if !connection.rest() {
             return;
         }
         let mut idle = self.idle.borrow_mut();

@@ -5,16 +5,15 @@ use std::rc::Rc;
 use http::{Response, StatusCode, response};
 
 use super::answer::Lease;
-use super::body::{Exchange, Upload};
+use super::body::Upload;
 use super::breaker::LeftAlone;
 use super::connect::ConnectError;
 use super::connection::{Connection, Failed, Fault, Received};
 use super::tls::Purpose;
-use super::{StreamedBody, Upstream};
+use super::{StreamedBody, Upstream, http1};
 use crate::credential::{Authorized, PlaceError};
 use crate::route::Spoken;
 use crate::tunnel::handshake;
-use crate::wire::Malformed;
 
 /// What the upstream said, before anything was done about it. Boxed: it is handed on by everyone who sent.
 pub(crate) struct Answer {
@@ -116,9 +115,9 @@ async fn send_on(
     survives_loss: bool,
 ) -> Result<Box<Answer>, Unsent> {
     let keep = survives_loss || connection.may_refuse() || authorized.upstream().replays();
-    let request = authorized.take(keep);
+    let body = authorized.take_body(keep);
     let exchange = authorized.exchange();
-    let outcome = connection.exchange(request, exchange, authorized.upstream().timeouts()).await;
+    let outcome = connection.exchange(authorized.head(), body, exchange, authorized.upstream().timeouts()).await;
     exchange.stop_waiting();
     match outcome {
         Ok(response) => answer(response, authorized, connection).map_err(Unsent::Never),
@@ -129,10 +128,10 @@ async fn send_on(
         })),
         Err(Failed::Lost(lost)) => {
             let is_unprocessed = lost.fault.is_unprocessed();
-            let error = classify(lost.fault, exchange);
+            let error = classify(lost.fault);
             let raced = matches!(error, SendError::Incomplete(_) | SendError::Terminated(_));
-            if let Some(request) = lost.unwritten {
-                authorized.put_back(request);
+            if let Some(body) = lost.unwritten {
+                authorized.put_back(body);
                 return Err(Unsent::Again(error));
             }
             let may = is_unprocessed || (raced && survives_loss);
@@ -155,7 +154,7 @@ fn answer(
     let (head, incoming) = response.into_parts();
     authorized.upstream().shared().limiter().heed(head.status, &head.headers);
     let upstream = Rc::clone(authorized.upstream());
-    let lease = Lease::new(Rc::clone(&upstream), connection, authorized.exchange());
+    let lease = Lease::new(Rc::clone(&upstream), connection);
     let body = match switched {
         true => StreamedBody::switched(incoming, lease, authorized.scrubber()),
         false => StreamedBody::new(incoming, lease, authorized.scrubber()),
@@ -163,29 +162,13 @@ fn answer(
     Ok(Box::new(Answer { head, body, upstream, spoken: authorized.spoken().clone() }))
 }
 
-fn classify(fault: Fault, exchange: &Exchange) -> SendError {
-    if exchange.upload() == Upload::Broken {
-        return SendError::CallerBody(fault);
-    }
+fn classify(fault: Fault) -> SendError {
     match &fault {
-        Fault::Caller(_) => SendError::CallerBody(fault),
-        Fault::Http1(error) if error.is_parse() || cause::<Malformed>(error).is_some() => SendError::Malformed(fault),
-        Fault::Http1(error) if error.is_incomplete_message() || error.is_canceled() => SendError::Incomplete(fault),
-        Fault::Http1(_) => SendError::Terminated(fault),
+        Fault::Caller(_) | Fault::Http1(http1::Fault::Length) => SendError::CallerBody(fault),
+        Fault::Http1(http1::Fault::Malformed(_)) => SendError::Malformed(fault),
+        Fault::Http1(http1::Fault::Incomplete) => SendError::Incomplete(fault),
+        Fault::Http1(http1::Fault::Broken(_)) => SendError::Terminated(fault),
         Fault::Http2(error) if error.is_malformed() => SendError::Malformed(fault),
         Fault::Http2(_) => SendError::Incomplete(fault),
     }
-}
-
-/// The error of type `E` that lies under `error`, if any: an I/O error wraps what it was made from.
-fn cause<E: std::error::Error + 'static>(error: &hyper::Error) -> Option<&E> {
-    let mut next = std::error::Error::source(error);
-    while let Some(error) = next {
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
-        if let Some(found) = error.downcast_ref().or_else(|| wrapped?.downcast_ref()) {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }

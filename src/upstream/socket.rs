@@ -1,66 +1,97 @@
-//! An upstream's socket, shared by hyper, which speaks HTTP on it, and by the pool, which looks whether it is alive.
+//! An upstream's socket, and what has come on it and is not used up. The pool looks here whether it is alive.
 
-use std::cell::RefCell;
-use std::io::{self, IoSlice};
+use std::cell::{Cell, RefCell};
+use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
+use bytes::BytesMut;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
-use crate::wire::response_framing::ResponseFraming;
-use crate::wire::{Screen, Tcp};
+use crate::wire::Tcp;
 
 /// A connected socket: without TLS, or with.
 pub(super) type Wire = Either<Tcp, Box<TlsStream<Tcp>>>;
 
-/// The socket, and the screen before hyper.
+/// So much is read at once, and held at most of a body.
+const AT_ONCE: usize = 64 * 1024;
+/// A body of which more is to come is read to where it stays. Less is copied there, so that what is held is what has come.
+const MUCH: u64 = 8 * 1024;
+
+thread_local! {
+    /// Where it is read to while it is not known how much there is.
+    static SPARE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+/// The socket, and what came from it.
 pub(super) struct UpstreamSocket {
     wire: Wire,
-    screen: Screen<ResponseFraming>,
-    /// Whether all that was written has left.
-    flushed: bool,
-    /// Whether nothing was written since the last answer.
-    resting: bool,
+    /// Read, and not used up. Holds no memory while the connection rests.
+    incoming: BytesMut,
 }
 
 impl UpstreamSocket {
     pub(super) fn new(wire: Wire) -> Rc<RefCell<Self>> {
-        let screen = Screen::new(ResponseFraming::new());
-        Rc::new(RefCell::new(Self { wire, screen, flushed: true, resting: true }))
+        Rc::new(RefCell::new(Self { wire, incoming: BytesMut::new() }))
     }
 
-    /// The exchange has ended. Until the next request is written, nothing is held back: what comes unasked, hyper is to
-    /// see, and to close the connection for.
-    pub(super) fn rest(&mut self) {
-        self.resting = true;
+    /// What has come, to be taken off its front.
+    pub(super) fn incoming(&mut self) -> &mut BytesMut {
+        &mut self.incoming
     }
 
-    /// Whether all that was written has left.
-    pub(super) fn is_flushed(&self) -> bool {
-        self.flushed
+    /// Reads more, of which `expected` is still to come, if that is known. 0: nothing more will.
+    pub(super) fn poll_more(&mut self, cx: &mut Context<'_>, expected: Option<u64>) -> Poll<io::Result<usize>> {
+        match expected.filter(|expected| *expected > MUCH) {
+            // Room for more than that: what nobody asked for is to be seen.
+            Some(expected) => self.poll_much(cx, usize::try_from(expected).map_or(AT_ONCE, |all| AT_ONCE.min(all + 1))),
+            None => self.poll_some(cx),
+        }
     }
 
-    /// Reads what comes after HTTP.
+    fn poll_much(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        self.incoming.reserve(room);
+        pin!(self.wire.read_buf(&mut self.incoming)).poll(cx)
+    }
+
+    fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut spare = SPARE.take().unwrap_or_else(|| vec![0; AT_ONCE].into_boxed_slice());
+        let mut buffer = ReadBuf::new(&mut spare);
+        let polled = Pin::new(&mut self.wire).poll_read(cx, &mut buffer);
+        let came = buffer.filled();
+        self.incoming.extend_from_slice(came);
+        let length = came.len();
+        SPARE.set(Some(spare));
+        polled.map_ok(|()| length)
+    }
+
+    /// Reads what comes after HTTP: what was read of it with the last header comes first.
     pub(super) fn poll_read_other(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.screen.poll_read_other(&mut self.wire, cx, buffer)
+        if self.incoming.is_empty() {
+            return self.wire().poll_read(cx, buffer);
+        }
+        let length = self.incoming.len().min(buffer.remaining());
+        buffer.put_slice(&self.incoming.split_to(length));
+        Poll::Ready(Ok(()))
     }
 
-    /// Where what comes after HTTP is written.
+    /// Where is written to.
     pub(super) fn wire(&mut self) -> Pin<&mut Wire> {
         Pin::new(&mut self.wire)
     }
 
-    fn note_write(&mut self) -> &mut Wire {
-        if std::mem::take(&mut self.resting) {
-            self.screen.framing().expect_header();
-        }
-        self.flushed = false;
-        &mut self.wire
+    /// Whether nothing at all has come since the last answer, not even the end, as far as can be told without waiting. Nobody
+    /// waits for it any longer, and nothing is held.
+    pub(super) fn is_at_rest(&mut self) -> bool {
+        let is_empty = self.incoming.is_empty();
+        self.incoming = BytesMut::new();
+        // Deciphered bytes may wait where the kernel knows nothing of them.
+        is_empty && self.poll_some(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     /// Whether nothing at all waits to be read. An idle connection on which something does was closed, or has said
@@ -87,51 +118,5 @@ fn tcp(wire: &Wire) -> &Tcp {
     match wire {
         Either::Left(tcp) => tcp,
         Either::Right(stream) => stream.get_ref().0,
-    }
-}
-
-/// hyper's half of an [`UpstreamSocket`].
-pub(super) struct UpstreamIo(pub(super) Rc<RefCell<UpstreamSocket>>);
-
-impl AsyncRead for UpstreamIo {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let UpstreamSocket { wire, screen, .. } = &mut *self.0.borrow_mut();
-        let before = buffer.filled().len();
-        ready!(screen.poll_read(wire, cx, buffer))?;
-        match screen.fault() {
-            Some(fault) if buffer.filled().len() == before => {
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)))
-            }
-            _ => Poll::Ready(Ok(())),
-        }
-    }
-}
-
-impl AsyncWrite for UpstreamIo {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(self.0.borrow_mut().note_write()).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(self.0.borrow_mut().note_write()).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let UpstreamSocket { wire, flushed, .. } = &mut *self.0.borrow_mut();
-        let flush = Pin::new(wire).poll_flush(cx);
-        *flushed |= matches!(flush, Poll::Ready(Ok(())));
-        flush
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.borrow_mut().wire).poll_shutdown(cx)
     }
 }

@@ -15,7 +15,6 @@ pub(crate) mod request;
 pub(crate) mod request_framing;
 #[allow(dead_code, reason = "until both halves of the path use it")]
 pub(crate) mod response;
-pub(crate) mod response_framing;
 mod screen;
 mod tcp;
 

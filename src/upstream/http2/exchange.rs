@@ -3,7 +3,6 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -11,14 +10,13 @@ use h2::client::ResponseFuture;
 use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING};
 use http::{Request, Response, StatusCode, Version, request};
 use http_body::Body;
-use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
 use super::upload::Upload;
 use super::{AnswerStream, Driver, Line, Stream, StreamError};
 use crate::config::Timeouts;
 use crate::server;
-use crate::upstream::body::{Exchange, RequestBody, WantsBody};
+use crate::upstream::body::{Exchange, RequestBody};
 use crate::upstream::connection::{Failed, Fault, Lost, Received};
 use crate::upstream::http1::overdue;
 use crate::wire::response::MAX_INTERIM;
@@ -33,18 +31,16 @@ impl Stream {
     /// Dropping the future resets the stream, and nothing but the stream.
     pub(in crate::upstream) async fn exchange(
         &mut self,
-        request: Request<RequestBody>,
+        head: &request::Parts,
+        body: RequestBody,
         exchange: &Exchange,
         timeouts: &Timeouts,
     ) -> Result<Response<Received>, Failed> {
-        exchange.begin(request.body());
-        let (head, body) = request.into_parts();
-        // Of a body that cannot be repeated, the header must be here, too, for as long as nothing of it has left.
-        let spare = (!body.can_be_repeated()).then(|| head.clone());
+        exchange.begin(&body);
         let (mut waiting, mut upload) = self.line.send(head, body)?;
         let mut alarm = pin!(sleep_until((Instant::now() + FIRST_ALARM).into()));
         let outcome = {
-            let answer = poll_fn(|cx| waiting.poll(&mut upload, cx));
+            let answer = poll_fn(|cx| waiting.poll(&mut upload, exchange, cx));
             tokio::select! {
                 biased;
                 outcome = answer => outcome,
@@ -59,8 +55,7 @@ impl Stream {
                 Ok(response)
             }
             Err(fault) => {
-                let body = if fault.is_unprocessed() { upload.untouched() } else { None };
-                let unwritten = spare.zip(body).map(|(head, body)| Request::from_parts(head, body));
+                let unwritten = if fault.is_unprocessed() { upload.untouched() } else { None };
                 Err(lost(fault, unwritten))
             }
         }
@@ -78,58 +73,55 @@ impl Stream {
 
 impl Line {
     /// Gives the request a stream. What comes back as unwritten was never on the wire.
-    fn send(&self, head: request::Parts, body: RequestBody) -> Result<(Waiting, Upload), Failed> {
+    fn send(&self, head: &request::Parts, body: RequestBody) -> Result<(Waiting, Upload), Failed> {
         let mut sender = self.sender.borrow().clone();
         let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
         if let Poll::Ready(Err(error)) = ready {
-            let unwritten = Request::from_parts(head, body);
-            return Err(lost(StreamError::from(error).into(), Some(unwritten)));
+            return Err(lost(StreamError::from(error).into(), Some(body)));
         }
         let ended = body.is_end_stream();
-        let (request, wants_body) = self.translate(head);
-        let sent = request.and_then(|request| Ok(sender.send_request(request, ended)?));
+        let sent = self.translate(head).and_then(|request| Ok(sender.send_request(request, ended)?));
         let (response, stream) = sent.map_err(|error| lost(error.into(), None))?;
-        Ok((Waiting { response, wants_body, interim: 0 }, Upload::new(stream, body, ended)))
+        Ok((Waiting { response, interim: 0 }, Upload::new(stream, body, ended)))
     }
 
     /// RFC 9113 8.2.2 and 8.3.1: where it goes is said by the origin alone, and nothing is left that concerns an HTTP/1.1
     /// connection. `TE` has been reduced to `trailers` before.
-    fn translate(&self, mut head: request::Parts) -> (Result<Request<()>, StreamError>, Option<Arc<Notify>>) {
+    fn translate(&self, head: &request::Parts) -> Result<Request<()>, StreamError> {
+        let mut head = head.clone();
         for name in [HOST, CONNECTION, TRANSFER_ENCODING] {
             head.headers.remove(name);
         }
         if head.headers.get(TE).is_some_and(|te| te != "trailers") {
             head.headers.remove(TE);
         }
-        let wants_body = head.extensions.remove::<WantsBody>().map(|WantsBody(signal)| signal);
-        head.extensions.clear();
         head.version = Version::HTTP_2;
-        let uri = self.target.uri(head.uri.path_and_query());
-        let request = uri.ok_or(StreamError::NotSayable).map(|uri| {
-            head.uri = uri;
-            Request::from_parts(head, ())
-        });
-        (request, wants_body)
+        head.uri = self.target.uri(head.uri.path_and_query()).ok_or(StreamError::NotSayable)?;
+        Ok(Request::from_parts(head, ()))
     }
 }
 
 /// An answer that has not come.
 struct Waiting {
     response: ResponseFuture,
-    wants_body: Option<Arc<Notify>>,
     interim: usize,
 }
 
 impl Waiting {
     /// Sends what can be sent, and looks whether there is an answer.
-    fn poll(&mut self, upload: &mut Upload, cx: &mut Context<'_>) -> Poll<Result<Response<h2::RecvStream>, Fault>> {
+    fn poll(
+        &mut self,
+        upload: &mut Upload,
+        exchange: &Exchange,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<h2::RecvStream>, Fault>> {
         while let Poll::Ready(Some(Ok(interim))) = self.response.poll_informational(cx) {
             self.interim += 1;
             if self.interim > MAX_INTERIM {
                 return Poll::Ready(Err(StreamError::from(Malformed::TooManyInterim).into()));
             }
-            if let Some(signal) = self.wants_body.as_ref().filter(|_| interim.status() == StatusCode::CONTINUE) {
-                signal.notify_one();
+            if interim.status() == StatusCode::CONTINUE {
+                exchange.want_body();
             }
         }
         if let Poll::Ready(answer) = Pin::new(&mut self.response).poll(cx) {
@@ -156,6 +148,6 @@ fn receive(response: Response<h2::RecvStream>, is_early: bool) -> Result<Respons
     Ok(Response::from_parts(head, Received::Http2(body)))
 }
 
-fn lost(fault: Fault, unwritten: Option<Request<RequestBody>>) -> Failed {
+fn lost(fault: Fault, unwritten: Option<RequestBody>) -> Failed {
     Failed::Lost(Box::new(Lost { fault, unwritten }))
 }
