@@ -119,6 +119,22 @@ fn trailers_pass_to_a_caller_that_takes_them() {
 }
 
 #[test]
+fn a_requests_trailers_pass_announced_or_not() {
+    for announced in ["", "Trailer: X-Sum\r\n"] {
+        let origin = Origin::ok();
+        let sidekey = Sidekey::start(&origin.upstream("api"));
+        let request = format!(
+            "POST /api/x HTTP/1.1\r\nHost: localhost\r\n{announced}Transfer-Encoding: chunked\r\n\r\n\
+             4\r\nbody\r\n0\r\nX-Sum: 42\r\nContent-Length: 9\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n"
+        );
+        sidekey.ask(request).assert_passed_on(200);
+        let arrived = origin.request();
+        assert_eq!((arrived.body.as_slice(), arrived.trailers.get("x-sum")), (&b"body"[..], Some("42")), "{announced}");
+        assert!(["content-length", "x-forwarded-for"].iter().all(|name| !arrived.trailers.has(name)));
+    }
+}
+
+#[test]
 fn an_answer_ends_with_its_trailers() {
     for scrub in ["headers", "body"] {
         let origin = Origin::plain(|conversation| {

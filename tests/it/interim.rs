@@ -156,6 +156,67 @@ fn a_caller_that_uploads_on_regardless_sees_the_refusal_after_all() {
     }
 }
 
+/// Whether a connection to `port` stands, as the kernel of its other end sees it.
+fn is_connected_to(port: u16) -> bool {
+    let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let (to, established) = (format!(":{port:04X}"), "01");
+    connections
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .any(|line| matches!(line[..], [_, _, remote, state, ..] if remote.ends_with(&to) && state == established))
+}
+
+/// It has heard enough, says so, and closes without reading the rest: that makes it a reset (RFC 9112 9.6).
+#[test]
+fn a_refusal_is_the_answer_though_the_rest_of_the_upload_meets_a_reset() {
+    for interim in ["", "HTTP/1.1 100 Continue\r\n\r\n"] {
+        let (refuse, may_refuse) = channel();
+        let may_refuse = std::sync::Mutex::new(may_refuse);
+        let origin = Origin::plain(move |conversation| {
+            conversation.head().unwrap();
+            conversation.send(interim);
+            conversation.exactly(4).unwrap();
+            may_refuse.lock().unwrap().recv().unwrap();
+            conversation.send(REFUSAL);
+            conversation.reset();
+        });
+        let sidekey = Sidekey::start(&origin.upstream("api"));
+        let mut caller = sidekey.connect();
+        caller.send("POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\nbody");
+        until_true("the request at the origin", || holds(&origin.raw(), b"\r\n\r\nbody"));
+        // While it is held, more of the upload comes, and then the answer and the reset: it cannot write before it reads.
+        sidekey.hold();
+        caller.send(vec![b'x'; 1000]);
+        refuse.send(()).unwrap();
+        until_true("the reset", || !is_connected_to(origin.port()));
+        sidekey.signal("CONT");
+        let answer = caller.response();
+        answer.assert_passed_on(413);
+        assert_eq!(answer.text(), "no!", "{interim}");
+    }
+}
+
+#[test]
+fn an_upload_that_breaks_off_behind_the_beginning_of_its_answer_cuts_that() {
+    let (left, leaving) = channel();
+    let left = std::sync::Mutex::new(left);
+    let origin = Origin::plain(move |conversation| {
+        conversation.head().unwrap();
+        conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello");
+        let (upload, _) = conversation.rest();
+        left.lock().unwrap().send(upload).unwrap();
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect();
+    caller.send("POST /api/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n");
+    caller.head();
+    assert_eq!(caller.exactly(5), b"hello");
+    caller.send("x\r\n");
+    caller.rest();
+    let upload = leaving.recv_timeout(Duration::from_secs(20)).expect("the upstream's connection is closed");
+    assert_eq!(String::from_utf8_lossy(&upload), "4\r\nbody\r\n", "no end of the body");
+}
+
 #[test]
 fn interim_responses_do_not_disturb_the_answer() {
     let hints = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n";

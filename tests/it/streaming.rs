@@ -238,6 +238,59 @@ fn an_upload_goes_on_while_its_caller_does_not_read_the_answer_that_came_early()
     assert!(taking.recv_timeout(Duration::from_secs(20)).unwrap());
 }
 
+/// Lengths around those at which what leaves is put together, read at once, or taken in parts.
+const LENGTHS: [usize; 14] =
+    [1, 15, 16, 17, 3_800, 4_080, 4_096, 4_112, 8_191, 8_193, 65_536, 65_537, 131_073, 1_000_000];
+
+/// No two parts of it are alike.
+fn body_of(length: usize) -> Vec<u8> {
+    (0u32..).flat_map(u32::to_be_bytes).take(length).collect()
+}
+
+/// `bytes` in chunks of growing sizes.
+fn chunked(mut bytes: &[u8]) -> Vec<u8> {
+    let (mut message, mut size) = (Vec::new(), 1);
+    while !bytes.is_empty() {
+        let (chunk, rest) = bytes.split_at(bytes.len().min(size));
+        message.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        message.extend_from_slice(&[chunk, b"\r\n"].concat());
+        (bytes, size) = (rest, size * 3);
+    }
+    message.extend_from_slice(b"0\r\n\r\n");
+    message
+}
+
+/// `body` framed in one of the two ways.
+fn framed(first: &str, body: &[u8], in_chunks: bool) -> Vec<u8> {
+    let (framing, body) = match in_chunks {
+        true => ("Transfer-Encoding: chunked".to_owned(), chunked(body)),
+        false => (format!("Content-Length: {}", body.len()), body.to_vec()),
+    };
+    [format!("{first}\r\nHost: localhost\r\n{framing}\r\n\r\n").as_bytes(), &body].concat()
+}
+
+#[test]
+fn a_body_arrives_as_it_was_sent_however_it_is_framed() {
+    let origin = Origin::plain(|conversation| {
+        // The answer in the other way.
+        while let Some(request) = conversation.request() {
+            let counted = request.fields.has("content-length");
+            conversation.send(framed("HTTP/1.1 200 OK", &request.body, counted));
+        }
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect();
+    for length in LENGTHS {
+        for in_chunks in [false, true] {
+            let body = body_of(length);
+            caller.send(framed("POST /api/x HTTP/1.1", &body, in_chunks));
+            let answer = caller.response();
+            assert!(answer.status == 200 && answer.body == body, "{length} {in_chunks}");
+        }
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
 #[test]
 fn every_piece_of_an_answer_leaves_as_it_comes() {
     let (next, wanted) = std::sync::mpsc::channel();

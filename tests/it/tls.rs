@@ -238,6 +238,18 @@ fn an_answer_of_any_number_of_records_comes_whole() {
 }
 
 #[test]
+fn a_body_of_any_number_of_records_arrives_whole() {
+    let (origin, sidekey) = answering(|conversation| conversation.send(OK));
+    let mut caller = sidekey.connect();
+    for length in [1, 3_900, 4_096, 16_384, 65_537, 1_000_000] {
+        let head = format!("POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+        caller.send([head.as_bytes(), &body_of(length)].concat());
+        caller.response().assert_passed_on(200);
+        assert!(origin.requests().pop().unwrap().body == body_of(length), "{length}");
+    }
+}
+
+#[test]
 fn a_record_that_cannot_be_deciphered_cuts_the_answer_after_those_that_can() {
     let (origin, sidekey) = answering(|conversation| {
         let answer = ok_of(100_000);
