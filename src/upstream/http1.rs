@@ -192,7 +192,7 @@ fn poll_piece(
             Piece::End => return Poll::Ready(Ok(None)),
             Piece::More => {}
         }
-        if ready!(socket.poll_more(cx, body.remaining())).map_err(Fault::Broken)? == 0 {
+        if ready!(socket.poll_more(cx)).map_err(Fault::Broken)? == 0 {
             return Poll::Ready(if body.close() { Ok(None) } else { Err(Fault::Incomplete) });
         }
     }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -18,14 +18,14 @@ use crate::wire::Tcp;
 /// A connected socket: without TLS, or with.
 pub(super) type Wire = Either<Tcp, Box<TlsStream<Tcp>>>;
 
-/// So much is read at once, and held at most of a body.
+/// So much is read at once.
 const AT_ONCE: usize = 64 * 1024;
-/// A body of which more is to come is read to where it stays. Less is copied there, so that what is held is what has come.
-const MUCH: u64 = 8 * 1024;
+/// What came is copied to memory that fits it, unless it is more than this.
+const MUCH: usize = 8 * 1024;
 
 thread_local! {
-    /// Where it is read to while it is not known how much there is.
-    static SPARE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+    /// Where the next socket is read to. One worker rarely needs a second: what came has gone on before more is read.
+    static SPARE: Cell<Option<BytesMut>> = const { Cell::new(None) };
 }
 
 /// The socket, and what came from it.
@@ -45,29 +45,30 @@ impl UpstreamSocket {
         &mut self.incoming
     }
 
-    /// Reads more, of which `expected` is still to come, if that is known. 0: nothing more will.
-    pub(super) fn poll_more(&mut self, cx: &mut Context<'_>, expected: Option<u64>) -> Poll<io::Result<usize>> {
-        match expected.filter(|expected| *expected > MUCH) {
-            // Room for more than that: what nobody asked for is to be seen.
-            Some(expected) => self.poll_much(cx, usize::try_from(expected).map_or(AT_ONCE, |all| AT_ONCE.min(all + 1))),
-            None => self.poll_some(cx),
+    /// Reads more, behind what has come. 0: nothing more will come.
+    pub(super) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = self.space();
+        let polled = pin!(self.wire.read_buf(&mut space)).poll(cx);
+        if space.len() > MUCH && self.incoming.is_empty() {
+            self.incoming = space;
+        } else {
+            self.incoming.extend_from_slice(&space);
+            space.clear();
+            SPARE.set(Some(space));
         }
+        polled
     }
 
-    fn poll_much(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
-        self.incoming.reserve(room);
-        pin!(self.wire.read_buf(&mut self.incoming)).poll(cx)
-    }
-
-    fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut spare = SPARE.take().unwrap_or_else(|| vec![0; AT_ONCE].into_boxed_slice());
-        let mut buffer = ReadBuf::new(&mut spare);
-        let polled = Pin::new(&mut self.wire).poll_read(cx, &mut buffer);
-        let came = buffer.filled();
-        self.incoming.extend_from_slice(came);
-        let length = came.len();
-        SPARE.set(Some(spare));
-        polled.map_ok(|()| length)
+    /// Room to read to. Nothing is held while nothing comes.
+    fn space(&mut self) -> BytesMut {
+        if self.incoming.is_empty() {
+            // What was taken out of it has gone on, most often.
+            let mut used = mem::take(&mut self.incoming);
+            if used.try_reclaim(AT_ONCE) {
+                return used;
+            }
+        }
+        SPARE.take().unwrap_or_else(|| BytesMut::with_capacity(AT_ONCE))
     }
 
     /// Reads what comes after HTTP: what was read of it with the last header comes first.
@@ -91,7 +92,7 @@ impl UpstreamSocket {
         let is_empty = self.incoming.is_empty();
         self.incoming = BytesMut::new();
         // Deciphered bytes may wait where the kernel knows nothing of them.
-        is_empty && self.poll_some(&mut Context::from_waker(Waker::noop())).is_pending()
+        is_empty && self.poll_more(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     /// Whether nothing at all waits to be read. An idle connection on which something does was closed, or has said

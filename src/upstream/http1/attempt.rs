@@ -76,7 +76,7 @@ impl Attempt {
             if let Some(head) = self.reader.read(socket.incoming(), self.to_head)? {
                 return Poll::Ready(Ok(head));
             }
-            if ready!(socket.poll_more(cx, None)).map_err(Fault::Broken)? == 0 {
+            if ready!(socket.poll_more(cx)).map_err(Fault::Broken)? == 0 {
                 return Poll::Ready(Err(Fault::Incomplete));
             }
         }
