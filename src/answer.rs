@@ -135,8 +135,8 @@ impl Body for AnswerBody {
             }
         }
         if let Poll::Ready(Some(Err(broken))) = polled {
-            // hyper drops what it has not written yet when a body fails: let it write the header, at least, so that
-            // nobody takes the cut for a connection that was closed before the request.
+            // What has not been written when a body fails is dropped: let the header be written, at least, so that nobody
+            // takes the cut for a connection that was closed before the request.
             self.broken = Some(broken);
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -7,7 +7,6 @@ use http::header::{
 };
 use http::{HeaderMap, Method, Request, Uri, Version, request};
 use http_body::Body;
-use hyper::body::Incoming;
 use smallvec::SmallVec;
 
 use crate::alias;
@@ -15,6 +14,7 @@ use crate::caller::Caller;
 use crate::policy::{self, Grant};
 use crate::route::{Spoken, Target};
 use crate::scrub;
+use crate::server::CallerBody;
 use crate::tunnel::handshake;
 use crate::upstream::{Exchange, RequestBody, Upstream};
 
@@ -28,7 +28,7 @@ pub(crate) struct Outgoing {
 }
 
 /// Takes off what may not cross, the caller's token wherever it stands, and says where the request goes.
-pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant, caller: &Caller) -> Box<Outgoing> {
+pub(crate) fn prepare(request: Request<CallerBody>, grant: &Grant, caller: &Caller) -> Box<Outgoing> {
     let (mut head, incoming) = request.into_parts();
     let is_empty = incoming.is_end_stream();
     let had_length = is_empty && head.headers.contains_key(CONTENT_LENGTH);
@@ -57,7 +57,7 @@ pub(crate) fn prepare(request: Request<Incoming>, grant: &Grant, caller: &Caller
 
 /// Whether the caller holds its body back until it is asked for it (RFC 9110 10.1.1). Is it answered instead, its connection is
 /// of no more use: nobody knows whether the body comes after all.
-pub(crate) fn withholds_body(request: &Request<Incoming>) -> bool {
+pub(crate) fn withholds_body(request: &Request<CallerBody>) -> bool {
     let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     request.version() == Version::HTTP_11
         && !request.body().is_end_stream()

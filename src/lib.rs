@@ -9,7 +9,7 @@
 //!
 //! | stage | module | question | makes |
 //! |---|---|---|---|
-//! | 1 | `wire` | is it HTTP, beyond doubt? | the bytes that hyper may see |
+//! | 1 | `wire` | is it HTTP, beyond doubt? | a head, and where its body ends |
 //! | 2 | `browser` | does a web page ask? | `Page`, where one may |
 //! | 3 | `route` | which upstream is meant? | `Target` |
 //! | 4 | `caller` | who is asking? | `Caller` |

@@ -8,12 +8,11 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use crate::answer::{AnswerBody, Reply};
 use crate::browser::Page;
 use crate::error::{self, ProxyError};
-use crate::server::{Snapshot, Visit};
+use crate::server::{CallerBody, Snapshot, Visit};
 use crate::telemetry::access::AccessRecord;
 use crate::tunnel::extended::{Extended, ExtendedError};
 use crate::tunnel::{Tunnel, handshake};
@@ -23,7 +22,7 @@ use crate::{browser, credential, headers, limits, max_forwards, policy, scrub, u
 /// Answers a request. Never fails: what goes wrong is an answer, too.
 ///
 /// Dropping the future cancels the request, at the upstream as well.
-pub(crate) async fn handle(visit: Rc<Visit>, mut request: Request<Incoming>) -> Response<Box<AnswerBody>> {
+pub(crate) async fn handle(visit: Rc<Visit>, mut request: Request<CallerBody>) -> Response<Box<AnswerBody>> {
     visit.begin(request.version());
     let snapshot = visit.snapshot();
     let sound = wire::http2::check(&mut request).map(|()| Extended::read(&mut request));
@@ -72,7 +71,7 @@ async fn forward(
     visit: &Visit,
     snapshot: &Snapshot,
     sound: Result<Result<Option<Extended>, ExtendedError>, Malformed>,
-    mut request: Request<Incoming>,
+    mut request: Request<CallerBody>,
     record: &mut AccessRecord,
     page: &mut Option<Page>,
 ) -> Result<Reply, ProxyError> {

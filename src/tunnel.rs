@@ -38,7 +38,7 @@ enum Ended {
     Curfew,
 }
 
-/// A tunnel to an upstream that has no caller's socket yet: hyper has that until the 101 has gone out.
+/// A tunnel to an upstream that has no caller's socket yet: its connection has that until the 101 has gone out.
 pub(crate) struct Tunnel {
     far: Far,
     record: AccessRecord,

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream as UnwatchedUnixStream;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
 
-use super::socket::Socket;
+use super::stream::Socket;
 use crate::caller::{Peer, PeerProcess};
 use crate::wire::Tcp;
 

@@ -1,10 +1,10 @@
 //! One caller's connection, from its first byte to its last. What it speaks is spoken elsewhere: HTTP/1.1, unless it
-//! begins with the preface of HTTP/2 (RFC 9113 3.3), which the wire screen meets where it looks for a request line. So
+//! begins with the preface of HTTP/2 (RFC 9113 3.3), which the reader of requests meets where it looks for a request line. So
 //! finding out costs HTTP/1.1 nothing.
 
 use std::rc::Rc;
 
-use super::socket::{Socket, Stream};
+use super::stream::{Socket, Stream};
 use super::tls::{self, Protocol};
 use super::worker::Worker;
 use super::{http1, http2};

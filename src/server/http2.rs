@@ -27,6 +27,7 @@ use tokio::time::{Sleep, sleep_until};
 use self::body::Http2Body;
 use self::socket::{Http2Io, Http2Socket};
 use self::streams::{Spawner, Streams};
+use super::body::CallerBody;
 use super::linger::linger;
 use super::worker::Worker;
 use crate::caller::Peer;
@@ -127,7 +128,7 @@ fn answer(
         stream.may_switch(hyper::upgrade::on(&mut request));
     }
     async move {
-        let mut response = proxy::handle(Rc::clone(stream.visit()), request).await;
+        let mut response = proxy::handle(Rc::clone(stream.visit()), request.map(CallerBody::Http2)).await;
         if !wants_body {
             // RFC 9110 9.3.2: in HTTP/1.1 hyper sees to that, here it sends what it is given.
             response.body_mut().leave_out_own();

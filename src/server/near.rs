@@ -1,4 +1,4 @@
-//! The caller's side of a tunnel: its socket, when hyper has let go of it.
+//! The caller's side of a tunnel: its socket, when HTTP is over.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! An answer to what hyper never gets to see, because it is no request.
+//! An answer to what never comes to the request path, because it is no request.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::Response;

@@ -1,4 +1,4 @@
-//! Rest: a connection that waits for its caller's next request gives up what only a request needs, hyper's buffers above
+//! Rest: a connection that waits for its caller's next request gives up what only a request needs, its buffers above
 //! all. Rounds find those on which nothing has moved for a while: one that is busy pays nothing, not even a timer.
 
 use std::cell::{Cell, RefCell};

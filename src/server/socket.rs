@@ -1,109 +1,126 @@
-//! A caller's socket, shared by hyper, which speaks HTTP on it, and by the connection, which watches over it.
+//! A caller's socket in HTTP/1.1: what has come by it and was not taken yet, what is to leave by it, and what is known of
+//! both. The connection, the request's body and the watch share it.
 
-use std::cell::RefCell;
-use std::io::{self, BufRead, IoSlice, Write};
+mod body;
+mod outbox;
+
+use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
-use rustls::ServerConnection;
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
-use tokio_rustls::server::TlsStream;
-use tokio_util::either::Either;
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::wire::request_framing::RequestFraming;
-use crate::wire::{Malformed, Screen, Tcp};
+pub(super) use self::body::Http1Body;
+pub(super) use self::outbox::Outbox;
+use super::stream::Stream;
+use crate::wire::Malformed;
+use crate::wire::body::Decoder;
+use crate::wire::request::{RequestHead, RequestReader, fault_behind};
 
-/// A connected socket of either family.
-pub(super) type Socket = Either<Tcp, UnixStream>;
-
-/// What a caller's bytes come by.
-pub(super) enum Stream {
-    Plain(Socket),
-    Tls(Box<TlsStream<Socket>>),
-}
-
-/// The same socket, for TLS, which asks for a part of what there is.
-pub(super) fn read_ahead(socket: Socket) -> Socket {
-    match socket {
-        Either::Left(tcp) => Either::Left(tcp.into_reading_ahead()),
-        Either::Right(stream) => Either::Right(stream),
-    }
-}
+/// A connection is quiet when nothing has moved for so many rounds: the last byte may have come just before the first.
+const QUIET: u8 = 2;
+/// So much is read at once where a head is due, and no one knows of how much more.
+const PIECE: usize = 8 * 1024;
+/// How far the reading ahead goes while a request is being answered.
+const AHEAD: usize = 16 * 1024;
 
 /// The socket and what is known about it.
 pub(super) struct CallerSocket {
     stream: Stream,
-    screen: Screen<RequestFraming>,
+    /// Read, and not taken.
+    bytes: BytesMut,
+    reader: RequestReader,
+    /// Whether nothing in `bytes` is malformed, as far as that can be told.
+    is_sound: bool,
+    body: body::Inbound,
+    /// Whether the caller will send nothing more.
+    ended: bool,
+    out: Outbox,
     /// When writing last stopped because the caller does not read.
     blocked_since: Option<Instant>,
     /// When a write last went through that had stopped.
     unblocked_at: Option<Instant>,
-    /// When the first byte of a header came whose end has not.
+    /// When the first byte of a head was seen whose end has not come.
     header_since: Option<Instant>,
-    /// Whether hyper has read up to the fault: everything that is due before it has been answered.
-    fault_reached: bool,
-    /// Whether hyper has asked for more, and there is none.
-    awaited: bool,
     /// So many rounds have passed since a byte moved, either way.
     quiet_rounds: u8,
-    /// Wakes the connection's task, for those that are not its sockets: the drain, and the rounds.
+    /// Wakes the connection's task, for those that are not its sockets: the drain, the rounds, and the request's body.
     waker: Option<Waker>,
 }
 
-/// A connection is quiet when nothing has moved for so many rounds: the last byte may have come just before the first.
-const QUIET: u8 = 2;
+/// Why no request has come where one is due.
+#[derive(Clone, Copy)]
+pub(super) enum NoRequest {
+    /// The caller has closed its side, or is gone.
+    End,
+    Fault(Malformed),
+}
 
 impl CallerSocket {
     pub(super) fn new(stream: Stream) -> Self {
-        let screen = Screen::new(RequestFraming::new());
         Self {
             stream,
-            screen,
+            bytes: BytesMut::new(),
+            reader: RequestReader::new(),
+            is_sound: false,
+            body: body::Inbound::none(),
+            ended: false,
+            out: Outbox::default(),
             blocked_since: None,
             unblocked_at: None,
             header_since: None,
-            fault_reached: false,
-            awaited: false,
             quiet_rounds: 0,
             waker: None,
         }
     }
 
-    /// What is wrong with the request after those that hyper has seen.
-    pub(super) fn fault(&self) -> Option<Malformed> {
-        self.screen.fault()
+    /// The next request's head. What has come behind it is looked at before: if that is malformed, nobody knows whether it was
+    /// a body that the head says nothing of, so both are refused.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<RequestHead, NoRequest>> {
+        loop {
+            match self.take_head() {
+                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                Ok(None) if self.ended => return Poll::Ready(Err(NoRequest::End)),
+                Ok(None) => {}
+                Err(fault) => return Poll::Ready(Err(NoRequest::Fault(fault))),
+            }
+            let Poll::Ready(filled) = self.poll_fill(cx) else {
+                // Empty lines are no head yet (RFC 9112 2.2).
+                let has_begun = self.bytes.iter().any(|&b| b != b'\r' && b != b'\n');
+                self.header_since = has_begun.then(|| self.header_since.unwrap_or_else(Instant::now));
+                return Poll::Pending;
+            };
+            if filled.is_err() {
+                return Poll::Ready(Err(NoRequest::End));
+            }
+        }
     }
 
-    /// Whether hyper stopped for the fault, and not before it: for an answer that said `close`, say.
-    pub(super) fn fault_reached(&self) -> bool {
-        self.fault_reached
-    }
-
-    /// Lets the request through for which hyper must make room.
-    pub(super) fn make_room(&mut self) {
-        self.screen.framing().make_room();
-        self.screen.resume();
-        self.fault_reached = false;
-    }
-
-    /// Whether the caller stopped (or broke the rules) between two requests, rather than inside one.
-    pub(super) fn between_requests(&mut self) -> bool {
-        self.screen.framing().between_requests()
-    }
-
-    /// Whether the answer to the last request decides what is spoken after it.
-    pub(super) fn asks_for_tunnel(&mut self) -> bool {
-        self.screen.framing().is_undecided()
+    fn take_head(&mut self) -> Result<Option<RequestHead>, Malformed> {
+        if self.bytes.is_empty() {
+            return Ok(None);
+        }
+        let Some(head) = self.reader.read(&mut self.bytes)? else { return Ok(None) };
+        if head.asks_for_websocket {
+            // What comes after it is a request only if no WebSocket comes about, and is looked at then.
+            self.is_sound = false;
+        } else if !self.bytes.is_empty() && !self.is_sound {
+            if let Some(fault) = fault_behind(same(&head.body), &self.bytes) {
+                return Err(fault);
+            }
+            // Until more comes: so requests that came together are looked at once, not once for each before them.
+            self.is_sound = true;
+        }
+        self.header_since = None;
+        Ok(Some(head))
     }
 
     /// Whether the caller has closed its side. It may still be reading.
     pub(super) fn caller_closed(&self) -> bool {
-        self.screen.ended()
+        self.ended
     }
 
     pub(super) fn header_since(&self) -> Option<Instant> {
@@ -115,22 +132,25 @@ impl CallerSocket {
         self.header_since.is_some() || self.stream.has_unread()
     }
 
-    pub(super) fn blocked_since(&self) -> Option<Instant> {
-        self.blocked_since
-    }
-
-    pub(super) fn unblocked_at(&self) -> Option<Instant> {
-        self.unblocked_at
+    /// Whether something was read that will not be answered.
+    pub(super) fn has_leftovers(&self) -> bool {
+        !self.bytes.is_empty()
     }
 
     /// Whether nobody reads, for now, what the caller sends: so nobody would notice that it is gone.
-    pub(super) fn is_unread(&mut self) -> bool {
-        !self.between_requests() || self.screen.is_full_ahead()
+    pub(super) fn is_unread(&self) -> bool {
+        !self.between_requests() || self.bytes.len() >= AHEAD
     }
 
-    /// Reads ahead while a request is being answered. Ready: the connection is broken.
-    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.screen.poll_ahead(&mut self.stream, cx)
+    /// Reads a little ahead while a request is being answered, so that a caller that goes away is noticed. Ready: the
+    /// connection is broken.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        while !self.ended && self.bytes.len() < AHEAD {
+            if let Err(error) = ready!(self.poll_fill(cx)) {
+                return Poll::Ready(error);
+            }
+        }
+        Poll::Pending
     }
 
     /// A round of the worker: one that has become quiet is told.
@@ -141,18 +161,20 @@ impl CallerSocket {
         }
     }
 
-    /// Whether the caller has not sent anything after its last request, all of which hyper has used up, and whose answer has
-    /// gone; and not just now.
-    pub(super) fn is_quiet(&mut self) -> bool {
+    /// Whether the caller has not sent anything after its last request, whose answer has gone; and not just now.
+    pub(super) fn is_quiet(&self) -> bool {
         let has_gone = self.quiet_rounds >= QUIET && self.blocked_since.is_none();
-        has_gone && self.awaited && self.screen.is_empty() && self.between_requests()
+        has_gone && self.bytes.is_empty() && !self.ended && self.between_requests()
     }
 
-    /// Waits without hyper for the caller to send something, or to close. What it sends is kept for hyper.
+    /// Waits with nothing but the socket for the caller to send something, or to close. What it sends is kept.
     pub(super) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.awaited = false;
-        let broken = self.screen.poll_ahead(&mut self.stream, cx);
-        if self.screen.is_empty() { broken } else { Poll::Ready(Ok(())) }
+        if self.bytes.is_empty() && !self.ended {
+            // The room for the last request, if there was one, is given back.
+            self.bytes = BytesMut::new();
+            return self.poll_fill(cx);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Remembers whom to wake when the server drains, or a round finds it quiet.
@@ -169,251 +191,44 @@ impl CallerSocket {
         }
     }
 
-    /// Whether nobody reads any more: an error that the kernel has noted, such as the answer to a write.
-    pub(super) fn take_error(&self) -> io::Result<()> {
-        match self.stream.socket() {
-            Either::Left(tcp) => tcp.stream().take_error(),
-            Either::Right(stream) => stream.take_error(),
-        }
-        .and_then(|error| error.map_or(Ok(()), Err))
-    }
-
-    /// Writes at once, past hyper: only ever what is smaller than a socket's empty buffer.
-    pub(super) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.stream {
-            Stream::Plain(socket) => AtOnce(socket).write(bytes),
-            Stream::Tls(tls) => {
-                let (socket, session) = tls.get_mut();
-                let written = session.writer().write(bytes)?;
-                send_at_once(socket, session)?;
-                Ok(written)
-            }
-        }
-    }
-
-    /// Tells a caller that speaks TLS that its connection ends as it should (RFC 8446 6.1), as far as that can be told at
-    /// once.
-    pub(super) fn say_goodbye(&mut self) {
-        if let Stream::Tls(tls) = &mut self.stream {
-            let (socket, session) = tls.get_mut();
-            session.send_close_notify();
-            // Whoever does not read, or is gone, misses nothing.
-            let _ = send_at_once(socket, session);
-        }
-    }
-
-    /// The rest of the connection, when hyper is done with it.
-    pub(super) fn into_stream(self) -> Stream {
-        self.stream
-    }
-
-    /// The same, with what was read and must be read by other rules.
-    pub(super) fn into_unread(self) -> (Stream, Vec<u8>) {
-        (self.stream, self.screen.into_held())
-    }
-
-    /// Makes closing the socket look like the failure that it is: a reset, which no caller takes for an end.
-    pub(super) fn reset_on_close(&self) {
-        if let Either::Left(tcp) = self.stream.socket() {
-            // Best effort: without it the caller sees a message that is cut short by its own framing.
-            let _ = tcp.stream().set_zero_linger();
-        }
-    }
-
-    /// Reads what comes after HTTP.
-    pub(super) fn poll_read_other(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.screen.poll_read_other(&mut self.stream, cx, buffer)
-    }
-
-    /// Where what comes after HTTP is written.
+    /// The socket itself, for what goes past HTTP.
     pub(super) fn stream(&mut self) -> Pin<&mut Stream> {
         Pin::new(&mut self.stream)
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // hyper reads on: no WebSocket has come of the last request.
-        if self.screen.framing().is_undecided() && !self.screen.has_admitted() {
-            self.screen.framing().stay();
-            self.screen.resume();
-        }
-        let before = buffer.filled().len();
-        let read = self.screen.poll_read(&mut self.stream, cx, buffer);
-        let passed = buffer.filled().len() > before;
-        self.awaited = read.is_pending();
-        if passed {
-            self.quiet_rounds = 0;
-        }
-        self.fault_reached |= read.is_ready() && !passed && self.screen.fault().is_some();
-        // Empty lines are no header yet (RFC 9112 2.2). What is held behind bytes that went on has only just begun.
-        let in_header = self.screen.partial().iter().any(|&b| b != b'\r' && b != b'\n') && self.between_requests();
-        if in_header != self.header_since.is_some() || passed {
-            self.header_since = in_header.then(Instant::now);
-        }
-        read
+    /// The rest of the connection, and what was read of it and not taken.
+    pub(super) fn into_parts(self) -> (Stream, BytesMut) {
+        (self.stream, self.bytes)
     }
 
-    fn note_write<T>(&mut self, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    /// Reads what comes after HTTP: what was read already comes first.
+    pub(super) fn poll_read_other(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.bytes.is_empty() {
+            let piece = self.bytes.split_to(self.bytes.len().min(buffer.remaining()));
+            buffer.put_slice(&piece);
+            return Poll::Ready(Ok(()));
+        }
+        if self.ended { Poll::Ready(Ok(())) } else { self.stream().poll_read(cx, buffer) }
+    }
+
+    /// Reads a piece, or notes the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut space = [MaybeUninit::uninit(); PIECE];
+        let mut fresh = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut fresh))?;
+        self.bytes.extend_from_slice(fresh.filled());
+        self.note_read(fresh.filled().len());
+        Poll::Ready(Ok(()))
+    }
+
+    fn note_read(&mut self, length: usize) {
+        self.ended = length == 0;
+        self.is_sound = false;
         self.quiet_rounds = 0;
-        match (&wrote, self.blocked_since) {
-            (Poll::Pending, None) => self.blocked_since = Some(Instant::now()),
-            (Poll::Ready(_), Some(_)) => {
-                self.blocked_since = None;
-                self.unblocked_at = Some(Instant::now());
-            }
-            (Poll::Pending, Some(_)) | (Poll::Ready(_), None) => {}
-        }
-        wrote
     }
 }
 
-impl Stream {
-    fn socket(&self) -> &Socket {
-        match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(tls) => tls.get_ref().0,
-        }
-    }
-
-    /// Whether something has come that nobody has read, deciphered or not.
-    fn has_unread(&mut self) -> bool {
-        if let Self::Tls(tls) = self {
-            let (socket, session) = tls.get_mut();
-            let is_drained = match socket {
-                Either::Left(tcp) => tcp.is_drained(),
-                Either::Right(_) => true,
-            };
-            if !is_drained || session.reader().fill_buf().is_ok_and(|bytes| !bytes.is_empty()) {
-                return true;
-            }
-        }
-        let mut byte = [MaybeUninit::uninit()];
-        let peeked = match self.socket() {
-            Either::Left(tcp) => SockRef::from(tcp.stream()).peek(&mut byte),
-            Either::Right(stream) => SockRef::from(stream).peek(&mut byte),
-        };
-        matches!(peeked, Ok(1..))
-    }
-}
-
-/// Writes what the session has to send. What the socket does not take now goes before whatever comes next.
-fn send_at_once(socket: &Socket, session: &mut ServerConnection) -> io::Result<()> {
-    while session.wants_write() {
-        match session.write_tls(&mut AtOnce(socket)) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Writes to a socket without waiting.
-struct AtOnce<'a>(&'a Socket);
-
-impl Write for AtOnce<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.0 {
-            Either::Left(tcp) => tcp.stream().try_write(bytes),
-            Either::Right(stream) => stream.try_write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
-            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
-            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
-        }
-    }
-
-    /// TLS says its goodbye before (RFC 8446 6.1).
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
-        }
-    }
-}
-
-/// hyper's half of a [`CallerSocket`]. Shutting it down only sends what is left: the connection closes the socket.
-pub(super) struct CallerIo(pub(super) Rc<RefCell<CallerSocket>>);
-
-impl AsyncRead for CallerIo {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.0.borrow_mut().poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for CallerIo {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut socket = self.0.borrow_mut();
-        let wrote = Pin::new(&mut socket.stream).poll_write(cx, bytes);
-        socket.note_write(wrote)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let mut socket = self.0.borrow_mut();
-        let wrote = Pin::new(&mut socket.stream).poll_write_vectored(cx, slices);
-        socket.note_write(wrote)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    /// What TLS has taken may not have left: only then is there something to flush.
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut socket = self.0.borrow_mut();
-        match &mut socket.stream {
-            Stream::Plain(_) => Poll::Ready(Ok(())),
-            Stream::Tls(tls) => {
-                let flushed = Pin::new(tls).poll_flush(cx);
-                socket.note_write(flushed)
-            }
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_flush(cx)
-    }
+/// A decoder for the same body, of which nothing has been read.
+fn same(body: &Decoder) -> Decoder {
+    body.remaining().map_or_else(Decoder::chunked, Decoder::length)
 }

@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::linger::linger;
-use super::socket::{Socket, Stream, read_ahead};
+use super::stream::{Socket, Stream, read_ahead};
 use super::worker::Worker;
 use crate::certificate::CertificateNames;
 use crate::config::ListenTls;

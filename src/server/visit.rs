@@ -106,10 +106,6 @@ impl Visit {
         self.tunnel.replace(Some(tunnel));
     }
 
-    pub(super) fn will_be_tunnel(&self) -> bool {
-        self.tunnel.borrow().is_some()
-    }
-
     pub(super) fn take_tunnel(&self) -> Option<Box<Tunnel>> {
         self.tunnel.take()
     }

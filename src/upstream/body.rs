@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{sleep, timeout};
 
 use super::Upstream;
@@ -18,6 +17,7 @@ use super::phases::Phases;
 use super::tape::Player;
 use crate::headers;
 use crate::limits::{Account, Buffer, OutOfMemory};
+use crate::server::{CallerBody, CallerFault};
 
 /// How long a caller that expects `100 (Continue)` waits for an upstream that never says it (RFC 9110 10.1.1).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ pub(super) const PIECE: usize = 64 * 1024;
 
 /// A body that is not held.
 pub(crate) struct Streamed {
-    incoming: Incoming,
+    incoming: CallerBody,
     exchange: Rc<Exchange>,
     upstream: Rc<Upstream>,
     gate: Option<Gate>,
@@ -59,7 +59,7 @@ type Gate = Pin<Box<dyn Future<Output = ()>>>;
 /// The caller's body broke off, or broke the rules.
 #[derive(Debug, thiserror::Error)]
 #[error("the caller's body ended before its time")]
-pub(crate) struct CallerBodyError(#[source] hyper::Error);
+pub(crate) struct CallerBodyError(#[source] CallerFault);
 
 /// Why a body could not be read into memory.
 #[derive(Debug, thiserror::Error)]
@@ -180,7 +180,7 @@ impl Exchange {
 
 impl RequestBody {
     /// A body that streams from the caller; `expects`: only once the upstream wants it, which its account is told.
-    pub(crate) fn streamed(incoming: Incoming, upstream: &Rc<Upstream>, expects: bool) -> (Self, Rc<Exchange>) {
+    pub(crate) fn streamed(incoming: CallerBody, upstream: &Rc<Upstream>, expects: bool) -> (Self, Rc<Exchange>) {
         let exchange = Exchange::new();
         let timeouts = upstream.timeouts();
         let wait = CONTINUE_WAIT.min(timeouts.idle / 2).min(timeouts.response / 2);
@@ -316,7 +316,7 @@ impl Streamed {
         }
     }
 
-    /// What is read from now on is what makes hyper ask for it.
+    /// What is read from now on is what makes the connection ask for it.
     fn open(&mut self) {
         self.gate = None;
         self.exchange.has_asked.set(true);

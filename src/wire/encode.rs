@@ -21,7 +21,7 @@ pub(crate) fn response_head(head: &response::Parts, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn status_line(head: &response::Parts, out: &mut Vec<u8>) {
+pub(crate) fn status_line(head: &response::Parts, out: &mut Vec<u8>) {
     // An empty map of extensions costs nothing to look into.
     match head.extensions.get::<ReasonPhrase>() {
         None if head.status == StatusCode::OK => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),

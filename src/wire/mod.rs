@@ -12,7 +12,6 @@ pub(crate) mod fields;
 pub(crate) mod http2;
 #[allow(dead_code, reason = "until both halves of the path use it")]
 pub(crate) mod request;
-pub(crate) mod request_framing;
 #[allow(dead_code, reason = "until both halves of the path use it")]
 pub(crate) mod response;
 mod screen;

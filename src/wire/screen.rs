@@ -18,9 +18,6 @@ pub(crate) trait Framing {
     fn admit(&mut self, bytes: &[u8]) -> (usize, Option<Malformed>);
 }
 
-/// How far the reading ahead goes while a request is being answered.
-const AHEAD: usize = 16 * 1024;
-
 /// The bytes of one direction of a connection, on their way to hyper.
 pub(crate) struct Screen<F> {
     framing: F,
@@ -47,17 +44,6 @@ impl<F: Framing> Screen<F> {
         self.fault
     }
 
-    /// Goes on after a fault that was none: what was held back is looked at again.
-    pub(crate) fn resume(&mut self) {
-        self.fault = None;
-        self.admit_held();
-    }
-
-    /// Whether something that may be passed on has not been.
-    pub(crate) fn has_admitted(&self) -> bool {
-        self.admitted > 0
-    }
-
     /// Reads what is no message, because the two sides speak another protocol now: what was held back comes first.
     pub(crate) fn poll_read_other<S: AsyncRead + Unpin>(
         &mut self,
@@ -71,31 +57,6 @@ impl<F: Framing> Screen<F> {
             return Poll::Ready(Ok(()));
         }
         if self.ended { Poll::Ready(Ok(())) } else { Pin::new(socket).poll_read(cx, buffer) }
-    }
-
-    /// Whether the other side will send nothing more.
-    pub(crate) fn ended(&self) -> bool {
-        self.ended
-    }
-
-    /// The part of a message that has come and cannot be passed on yet.
-    pub(crate) fn partial(&self) -> &[u8] {
-        self.held.get(self.admitted..).unwrap_or_default()
-    }
-
-    /// Whether there is nothing to pass on, and no end or fault to tell of.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.held.is_empty() && self.fault.is_none() && !self.ended
-    }
-
-    /// Whether reading ahead has stopped, for it has read enough.
-    pub(crate) fn is_full_ahead(&self) -> bool {
-        self.held.len() >= AHEAD
-    }
-
-    /// What was read and not passed on, for whoever reads it by other rules.
-    pub(crate) fn into_held(self) -> Vec<u8> {
-        self.held
     }
 
     /// Reads what may be passed on. Ready without a byte: the end, or a fault.
@@ -121,18 +82,6 @@ impl<F: Framing> Screen<F> {
                 ready!(self.poll_hold_more(socket, cx))?;
             }
         }
-    }
-
-    /// While a request is being answered: reads a little ahead, so that a caller that goes away is noticed.
-    pub(crate) fn poll_ahead<S: AsyncRead + Unpin>(
-        &mut self,
-        socket: &mut S,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        while !self.ended && self.fault.is_none() && !self.is_full_ahead() {
-            ready!(self.poll_hold_more(socket, cx))?;
-        }
-        Poll::Pending
     }
 
     /// The common case: a whole header, or a piece of a body, straight into hyper's buffer. `true`: bytes were read.

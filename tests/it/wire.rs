@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::support::{OK, Origin, Sidekey, get, post, until_true};
+use crate::support::{OK, Origin, Sidekey, get, get_with, post, until_true};
 
 /// Answers each request with its target.
 fn echo() -> Origin {
@@ -131,6 +131,84 @@ fn what_comes_in_one_piece_with_a_malformed_request_is_refused_with_it() {
         caller.assert_closed();
     }
     assert_eq!(origin.connections(), 0);
+}
+
+#[test]
+fn what_comes_behind_a_websocket_that_does_not_come_about_is_refused_with_what_is_malformed() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let asking = get_with(
+        "/api/ws",
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n",
+    );
+    for bad in MALFORMED {
+        let mut caller = sidekey.connect();
+        caller.send([&get("/api/1"), &asking, &get("/api/2"), bad].concat());
+        assert_eq!(caller.response().text(), "/1");
+        assert_eq!(caller.response().text(), "/ws");
+        caller.response().assert_own(400, "http_request_error");
+        caller.assert_closed();
+    }
+    assert!(origin.requests().iter().all(|request| request.target() != "/2"));
+}
+
+#[test]
+fn a_body_that_nobody_reads_is_passed_over_where_all_of_it_has_come_and_else_ends_the_connection() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let chunked =
+        "POST /nobody/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let mut caller = sidekey.connect();
+    for request in [post("/nobody/x", "body"), chunked.to_owned()] {
+        caller.send(request + &get("/api/next"));
+        let answer = caller.response();
+        answer.assert_own(404, "destination_not_found");
+        assert_eq!(answer.fields.get("connection"), None);
+        assert_eq!(caller.response().text(), "/next");
+    }
+    for rest in ["Content-Length: 50\r\n\r\nGET /api/never", "Transfer-Encoding: chunked\r\n\r\n50\r\nGET /api/never"] {
+        let mut caller = sidekey.connect();
+        caller.send(format!("POST /nobody/x HTTP/1.1\r\nHost: localhost\r\n{rest}"));
+        let answer = caller.response();
+        answer.assert_own(404, "destination_not_found");
+        assert_eq!(answer.fields.get("connection"), Some("close"));
+        caller.assert_closed();
+    }
+    assert!(origin.requests().iter().all(|request| request.target() == "/next"));
+}
+
+#[test]
+fn answers_without_a_body_end_with_their_head() {
+    let origin = Origin::plain(|conversation| {
+        while let Some(request) = conversation.request() {
+            let status = request.target().trim_start_matches('/').to_owned();
+            let length = if status == "204" { "" } else { "Content-Length: 1000\r\n" };
+            conversation.send(format!("HTTP/1.1 {status} \r\n{length}\r\n"));
+        }
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect();
+    for (method, target, length) in [
+        ("HEAD", "/api/200", Some("1000")),
+        ("HEAD", "/api/304", Some("1000")),
+        ("GET", "/api/304", None),
+        ("GET", "/api/204", None),
+        ("DELETE", "/api/204", None),
+    ] {
+        caller.send(get(target).replacen("GET", method, 1));
+        let answer = caller.response_to(method);
+        assert_eq!(answer.fields.get("content-length"), length, "{method} {target}");
+        assert!(answer.fields.get("date").is_some_and(|date| date.ends_with(" GMT")), "{method} {target}");
+    }
+    // sidekey's own: as long as it would have been.
+    caller.send(get("/nobody/x").replacen("GET", "HEAD", 1));
+    let answer = caller.response_to("HEAD");
+    assert!(answer.status == 404 && answer.fields.get("content-length").is_some_and(|length| length != "0"));
+    let record = sidekey.access(|record| record["status"] == 404);
+    assert_eq!(record.get("cut"), None, "{record}");
+    caller.send(get("/api/204"));
+    assert_eq!(caller.response().status, 204);
 }
 
 #[test]
