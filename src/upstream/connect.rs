@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsConnector;
 use tokio_util::either::Either;
 
 use super::address::{Allowance, Class};
@@ -23,7 +22,7 @@ use crate::config::{self, Timeouts};
 use crate::credential::HttpVersions;
 use crate::server::descriptors;
 use crate::telemetry::metrics::{self, UpstreamAccount};
-use crate::wire::Tcp;
+use crate::wire::{Tcp, TlsStream};
 
 /// How long one address has before the next is tried beside it (RFC 8305 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -191,8 +190,7 @@ impl Dialer {
     /// Makes TLS of it, where the upstream has that.
     pub(super) async fn handshake(&self, purpose: Purpose, tcp: TcpStream) -> Result<Wire, ConnectError> {
         let Some(client) = &self.tls else { return Ok(Either::Left(Tcp::new(tcp))) };
-        let tcp = Tcp::reading_ahead(tcp);
-        let handshake = TlsConnector::from(client.config(purpose)).connect(client.server_name.clone(), tcp);
+        let handshake = TlsStream::connect(client.config(purpose), client.server_name.clone(), Tcp::new(tcp));
         let stream =
             timeout(self.timeouts.tls, handshake).await.map_err(|_| ConnectError::TlsTimeout)?.map_err(classify_tls)?;
         Ok(Either::Right(Box::new(stream)))

@@ -10,13 +10,12 @@ use std::task::{Context, Poll, Waker};
 use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
-use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
-use crate::wire::Tcp;
+use crate::wire::{Tcp, TlsStream};
 
 /// A connected socket: without TLS, or with.
-pub(super) type Wire = Either<Tcp, Box<TlsStream<Tcp>>>;
+pub(super) type Wire = Either<Tcp, Box<TlsStream>>;
 
 /// So much is read at once.
 const AT_ONCE: usize = 64 * 1024;
@@ -103,16 +102,23 @@ impl UpstreamSocket {
 
     /// Whether the kernel has told of anything to be read, its end included. Whoever waited for that waits no longer.
     pub(super) fn has_stirred(&self) -> bool {
-        let tcp = tcp(&self.wire);
-        !tcp.is_drained() || tcp.stream().poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+        !is_drained(&self.wire)
+            || tcp(&self.wire).stream().poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 }
 
 /// Whether nothing waits to be read: not even that the other side has closed.
 pub(super) fn is_quiet(wire: &Wire) -> bool {
-    let tcp = tcp(wire);
-    let peeked = SockRef::from(tcp.stream()).peek(&mut [MaybeUninit::uninit()]);
-    tcp.is_drained() && matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    let peeked = SockRef::from(tcp(wire).stream()).peek(&mut [MaybeUninit::uninit()]);
+    is_drained(wire) && matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Whether everything that was read has been asked for.
+fn is_drained(wire: &Wire) -> bool {
+    match wire {
+        Either::Left(tcp) => tcp.is_drained(),
+        Either::Right(stream) => stream.is_drained(),
+    }
 }
 
 fn tcp(wire: &Wire) -> &Tcp {

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use rustls::ClientConnection;
+use rustls::CommonState;
 use tokio::net::TcpStream;
 use tokio_util::either::Either;
 
@@ -43,7 +43,7 @@ impl Upstream {
 
 impl Fresh {
     /// What was agreed on. `None`: it is in the clear.
-    pub(crate) fn tls(&self) -> Option<&ClientConnection> {
+    pub(crate) fn tls(&self) -> Option<&CommonState> {
         match &self.0 {
             Either::Left(_) => None,
             Either::Right(stream) => Some(stream.get_ref().1),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::{ClientConfig, CommonState, RootCertStore};
 
 use crate::config;
 
@@ -75,7 +75,7 @@ impl SystemRoots {
 
 impl Version {
     /// What a handshake has agreed on. `None`: the upstream says nothing of it.
-    pub(crate) fn of(connection: &ClientConnection) -> Option<Self> {
+    pub(crate) fn of(connection: &CommonState) -> Option<Self> {
         match connection.alpn_protocol()? {
             b"h2" => Some(Self::Http2),
             // There is no other that is offered.

@@ -16,9 +16,11 @@ pub(crate) mod request;
 pub(crate) mod response;
 mod screen;
 mod tcp;
+mod tls;
 
 pub(crate) use self::screen::{Framing, Screen};
 pub(crate) use self::tcp::Tcp;
+pub(crate) use self::tls::TlsStream;
 
 /// A header block, or the trailers of a message, may not be larger.
 pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Pieces that are together no longer than this are copied into one: the copy costs less than a vectored call.
-const GATHER: usize = 4096;
+pub(super) const GATHER: usize = 4096;
 
 /// As much is read at once where little is asked for: rustls asks for 4 KiB at a time, a quarter of a record.
 const AHEAD: usize = 64 * 1024;
@@ -19,6 +19,16 @@ thread_local! {
     static SPARE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
     /// Room for the pieces of one write: a worker writes on one socket at a time.
     static GATHERED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The worker's spare room to read into. Whoever takes it gives it back as soon as nothing is in it.
+pub(super) fn spare() -> Box<[u8]> {
+    SPARE.take().unwrap_or_else(|| vec![0; AHEAD].into_boxed_slice())
+}
+
+/// The next will need it.
+pub(super) fn give_back(room: Option<Box<[u8]>>) {
+    SPARE.set(room);
 }
 
 /// A TCP socket. One piece goes out by send(2), which is cheaper than writev(2) for the same bytes.
@@ -39,11 +49,6 @@ struct Ahead {
 impl Tcp {
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self { stream, ahead: None }
-    }
-
-    /// For a reader that asks for less than there is.
-    pub(crate) fn reading_ahead(stream: TcpStream) -> Self {
-        Self { stream, ahead: Some(Ahead::default()) }
     }
 
     /// The same, for a reader that asks for less than there is.
@@ -69,7 +74,7 @@ impl Ahead {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.space.is_none() {
-            let mut space = SPARE.take().unwrap_or_else(|| vec![0; AHEAD].into_boxed_slice());
+            let mut space = spare();
             let mut fresh = ReadBuf::new(&mut space);
             let read = Pin::new(stream).poll_read(cx, &mut fresh);
             (self.start, self.end) = (0, fresh.filled().len());
@@ -90,7 +95,7 @@ impl Ahead {
     }
 
     fn recycle(&mut self) {
-        SPARE.set(self.space.take());
+        give_back(self.space.take());
     }
 }
 

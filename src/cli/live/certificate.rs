@@ -27,7 +27,7 @@ pub(super) struct Certificate {
 }
 
 /// What was agreed on in a handshake, and shown.
-pub(super) fn read(connection: &rustls::ClientConnection, scrubber: &Scrubber) -> Tls {
+pub(super) fn read(connection: &rustls::CommonState, scrubber: &Scrubber) -> Tls {
     let version = match connection.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
         Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
