@@ -15,15 +15,15 @@ use crate::policy::{self, Grant};
 use crate::route::{Spoken, Target};
 use crate::scrub;
 use crate::server::CallerBody;
-use crate::tunnel::handshake;
-use crate::upstream::{Exchange, RequestBody, Upstream};
+use crate::tunnel::{connect, handshake};
+use crate::upstream::{self, Exchange, RequestBody, Upstream};
 
 /// A request that may cross, and has no credential yet. Always boxed, as every stage from here on hands it to the next.
 pub(crate) struct Outgoing {
     pub(crate) head: request::Parts,
     pub(crate) body: RequestBody,
     pub(crate) exchange: Rc<Exchange>,
-    /// Whether it asks for a WebSocket: it needs a connection that speaks HTTP/1.1, and has it for itself if that comes about.
+    /// Whether it asks for a WebSocket, said as [`Upstream::tunnels`] says it.
     pub(crate) wants_tunnel: bool,
 }
 
@@ -42,7 +42,10 @@ pub(crate) fn prepare(request: Request<CallerBody>, grant: &Grant, caller: &Call
             head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         if wants_tunnel {
-            handshake::put_on(&mut head.headers);
+            match grant.target().upstream.tunnels() {
+                upstream::Version::Http1 => handshake::put_on(&mut head.headers),
+                upstream::Version::Http2 => connect::put_on(&mut head),
+            }
         }
         let exchange = Exchange::new();
         return Box::new(Outgoing { head, body: RequestBody::Empty, exchange, wants_tunnel });

@@ -1,11 +1,14 @@
 //! After stage 10, instead of a body: a WebSocket that the upstream has agreed to. From the 101 on, bytes pass both ways as
 //! they come, neither read nor cleaned, until a side ends, or both are silent for too long.
 //!
-//! [`handshake`] says what a request for one is, [`extended`] brings HTTP/2's to that, and [`mod@relay`] passes the bytes.
+//! [`handshake`] says what a request for one is, [`extended`] brings a caller's in HTTP/2 to that and [`connect`] an upstream's, and
+//! [`mod@relay`] passes the bytes.
 
+pub(crate) mod connect;
 mod direction;
 pub(crate) mod extended;
 pub(crate) mod handshake;
+mod key;
 mod relay;
 
 use std::time::Duration;

@@ -86,7 +86,7 @@ impl Authorized {
         self.can_be_replayed() || matches!(self.outgoing.body, RequestBody::Streamed(_))
     }
 
-    /// Whether it asks for a WebSocket: only HTTP/1.1 carries that, on a connection of its own.
+    /// Whether it asks for a WebSocket.
     pub(crate) fn wants_tunnel(&self) -> bool {
         self.outgoing.wants_tunnel
     }

@@ -1,19 +1,12 @@
 //! A WebSocket as HTTP/2 asks for one (RFC 8441 5): made a handshake of HTTP/1.1 before the request path, which knows no other,
 //! and its answer made HTTP/2's at the end of it. So whatever holds for one, holds for the other.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{Method, Request, StatusCode, Version, response};
 use hyper::ext::Protocol;
-use sha1::{Digest, Sha1};
 
-use super::handshake;
+use super::{handshake, key};
 use crate::headers::single;
-use crate::random;
-
-/// What a key is answered with (RFC 6455 1.3).
-const MARK: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Why an extended `CONNECT` comes to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,9 +35,8 @@ impl Extended {
         if !protocol.as_str().eq_ignore_ascii_case("websocket") {
             return Err(ExtendedError::Protocol);
         }
-        // It finds out who does not speak the protocol, and is no secret.
-        let key = in_base64(&random::number().to_ne_bytes());
-        let accept = accept(key.as_bytes());
+        let key = key::fresh();
+        let accept = key::accept(key.as_bytes());
         *request.method_mut() = Method::GET;
         *request.version_mut() = Version::HTTP_11;
         handshake::put_on(request.headers_mut());
@@ -69,29 +61,15 @@ impl Extended {
     }
 }
 
-/// What an upstream that knows WebSocket makes of `key`.
-fn accept(key: &[u8]) -> HeaderValue {
-    in_base64(&Sha1::new().chain_update(key).chain_update(MARK).finalize())
-}
-
-#[expect(clippy::expect_used, reason = "base64 holds nothing that a field may not")]
-fn in_base64(bytes: &[u8]) -> HeaderValue {
-    HeaderValue::try_from(STANDARD.encode(bytes)).expect("base64 in a field")
-}
-
 #[cfg(test)]
 mod tests {
     use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY};
     use http::{Method, Request, Response, StatusCode, Version};
     use hyper::ext::Protocol;
 
-    use super::{Extended, ExtendedError, accept};
+    use super::{Extended, ExtendedError};
     use crate::tunnel::handshake;
-
-    #[test]
-    fn a_key_is_answered_as_in_rfc_6455() {
-        assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    }
+    use crate::tunnel::key::accept;
 
     fn asked(method: Method, protocol: Option<&'static str>) -> Request<()> {
         let mut request = Request::builder().method(method).version(Version::HTTP_2).uri("http://a/socket?x");

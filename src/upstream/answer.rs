@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::Upstream;
 use super::connection::{Connection, Fault, Received};
-use super::tunnel::Far;
+use super::tunnel::{Far, Line};
 use crate::headers;
 use crate::limits::Permit;
 use crate::scrub::{BodyScrubber, Scrubber};
@@ -132,10 +132,12 @@ impl StreamedBody {
     /// The upstream's side of the tunnel, if there is one.
     pub(crate) fn into_far(self) -> Option<Far> {
         let Lease { upstream, connection, .. } = self.lease.filter(|_| self.switched)?;
-        match connection {
-            Connection::Http1(connection) => Some(Far::new(upstream, connection, self.permit)),
-            Connection::Http2(_) => None,
-        }
+        let line = match (connection, self.incoming) {
+            (Connection::Http1(connection), _) => Line::Http1(connection),
+            (Connection::Http2(stream), Received::Http2(answer)) => Line::Http2(Box::new(stream.into_bytes(answer)?)),
+            (Connection::Http2(_), Received::Http1(_)) => return None,
+        };
+        Some(Far::new(upstream, line, self.permit))
     }
 
     /// From now on the request is under way as long as this is.

@@ -190,8 +190,12 @@ fn health(outcome: &Result<Box<Answer>, SendError>) -> Health {
             | SendError::Malformed(_)
             | SendError::UnaskedUpgrade,
         ) => Health::Failing,
-        Err(SendError::LeftAlone(_) | SendError::Sign(_) | SendError::CallerBody(_) | SendError::CallerTimeout) => {
-            Health::Unknown
-        }
+        Err(
+            SendError::LeftAlone(_)
+            | SendError::Sign(_)
+            | SendError::CallerBody(_)
+            | SendError::CallerTimeout
+            | SendError::NoTunnels(_),
+        ) => Health::Unknown,
     }
 }

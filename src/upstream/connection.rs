@@ -90,11 +90,12 @@ impl Connection {
 }
 
 impl Connection {
-    /// Whether it can become another protocol's: all of the request has left, and no other is on it.
+    /// Whether it can become another protocol's: all of the request has left, and no other is on it. Of HTTP/2: whether its
+    /// stream has.
     pub(super) fn can_switch(&self) -> bool {
         match self {
             Self::Http1(connection) => connection.is_flushed(),
-            Self::Http2(_) => false,
+            Self::Http2(stream) => stream.is_bare(),
         }
     }
 

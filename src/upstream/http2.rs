@@ -3,8 +3,10 @@
 //! limit of streams, interim responses, and how to stop an upload whose answer is over.
 
 mod answer;
+mod byte_stream;
 mod exchange;
 mod fault;
+mod greeting;
 mod pulse;
 mod socket;
 mod upload;
@@ -16,10 +18,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use h2::SendStream;
 use h2::client::{Builder, SendRequest};
 use tokio::task::JoinHandle;
 
 pub(super) use self::answer::AnswerStream;
+pub(super) use self::byte_stream::ByteStream;
 pub(crate) use self::fault::StreamError;
 use self::pulse::{Pulse, Watch};
 use self::socket::Io;
@@ -72,6 +76,8 @@ pub(super) struct Stream {
     line: Rc<Line>,
     /// What of the request is still being sent when its answer has begun.
     upload: Option<Driver>,
+    /// Its sending side, if it has become bytes and nothing but bytes.
+    sending: Option<SendStream<Bytes>>,
 }
 
 impl Line {
@@ -98,6 +104,7 @@ impl Line {
             .await
             .map_err(|error| ConnectError::Terminated(std::io::Error::other(StreamError::from(error))))?;
         let mut watch = Watch::new(connection.ping_pong(), &pulse, dialer.timeouts());
+        let ending = Rc::clone(&pulse);
         let driver = Driver(server::spawn(async move {
             // How it ends, the exchanges on it learn from their streams; an idle one that ends is only closed.
             std::future::poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
@@ -105,6 +112,7 @@ impl Line {
                 Poll::Pending => watch.poll(cx),
             })
             .await;
+            ending.greeting().end();
         }));
         Ok(Rc::new(Self {
             sender: RefCell::new(sender),
@@ -124,19 +132,27 @@ impl Line {
             0 => self.counted.work(),
             _ => self.counted.share(),
         }
-        Stream { line: Rc::clone(self), upload: None }
+        Stream::new(self)
     }
 
     /// A place for the request for which it was made, or for that which `check --live` will send.
     pub(super) fn begin_first(self: &Rc<Self>) -> Stream {
         self.pulse.begin();
-        Stream { line: Rc::clone(self), upload: None }
+        Stream::new(self)
     }
 
     /// Whether no further request can go on it: it was lost, the upstream goes away, or its numbers are used up.
     pub(super) fn is_closed(&self) -> bool {
         let ready = self.sender.borrow_mut().poll_ready(&mut Context::from_waker(Waker::noop()));
         self.driver.0.is_finished() || !matches!(ready, Poll::Ready(Ok(())))
+    }
+
+    /// Whether the upstream opens WebSockets on it, as soon as that is known. On one that is lost: no.
+    ///
+    /// Dropping the future changes nothing.
+    async fn opens_tunnels(&self) -> bool {
+        self.pulse.greeting().wait().await;
+        self.sender.borrow().is_extended_connect_protocol_enabled()
     }
 
     /// How many requests may be on it at once.
@@ -167,6 +183,17 @@ impl Line {
     pub(super) fn rest(&self) {
         self.idle_since.set(Instant::now());
         self.counted.rest();
+    }
+}
+
+impl Stream {
+    fn new(line: &Rc<Line>) -> Self {
+        Self { line: Rc::clone(line), upload: None, sending: None }
+    }
+
+    /// Whether it carries no HTTP any more.
+    pub(super) fn is_bare(&self) -> bool {
+        self.sending.is_some()
     }
 }
 

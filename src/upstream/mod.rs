@@ -176,9 +176,15 @@ impl Upstream {
         self.scrubs_body
     }
 
-    /// Whether WebSockets pass. Nobody could keep the promise to clean what is in them, and they begin in HTTP/1.1.
+    /// Whether WebSockets pass: nobody could keep the promise to clean what is in them.
     pub(crate) fn passes_tunnels(&self) -> bool {
-        !self.scrubs_body && self.credentials.http_versions().certain() != Some(Version::Http2)
+        !self.scrubs_body
+    }
+
+    /// What they are asked for in: HTTP/1.1 where there is a choice, as whoever has WebSockets has them in that, and few in
+    /// HTTP/2; what is spoken with them must not hang on what a connection happens to have agreed on.
+    pub(crate) fn tunnels(&self) -> Version {
+        self.credentials.http_versions().certain().unwrap_or(Version::Http1)
     }
 
     /// Whether it sees which trace a request belongs to.

@@ -50,7 +50,8 @@ impl Failure {
                 | SendError::ResponseTimeout
                 | SendError::UploadTimeout
                 | SendError::Malformed(_)
-                | SendError::UnaskedUpgrade,
+                | SendError::UnaskedUpgrade
+                | SendError::NoTunnels(_),
             ) => None,
         }
     }

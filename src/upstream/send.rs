@@ -9,7 +9,8 @@ use super::body::Upload;
 use super::breaker::LeftAlone;
 use super::connect::ConnectError;
 use super::connection::{Connection, Failed, Fault, Received};
-use super::tls::Purpose;
+use super::http2::StreamError;
+use super::tls::{Purpose, Version};
 use super::{StreamedBody, Upstream, http1};
 use crate::credential::{Authorized, PlaceError};
 use crate::route::Spoken;
@@ -49,6 +50,8 @@ pub(crate) enum SendError {
     Malformed(#[source] Fault),
     #[error("the upstream switched to a protocol that nobody asked for")]
     UnaskedUpgrade,
+    #[error("the upstream has no WebSockets in HTTP/2")]
+    NoTunnels(#[source] Fault),
 }
 
 /// Sends the request, on a pooled connection or a new one, and waits for the response's header.
@@ -96,7 +99,8 @@ impl Unsent {
 }
 
 fn purpose(authorized: &Authorized) -> Purpose {
-    if authorized.wants_tunnel() { Purpose::Tunnel } else { Purpose::Request }
+    let needs_http1 = authorized.wants_tunnel() && authorized.upstream().tunnels() == Version::Http1;
+    if needs_http1 { Purpose::Tunnel } else { Purpose::Request }
 }
 
 /// Boxed by its callers: a handshake's state is large, and would be moved about with every request that needs none.
@@ -168,6 +172,7 @@ fn classify(fault: Fault) -> SendError {
         Fault::Http1(http1::Fault::Malformed(_)) => SendError::Malformed(fault),
         Fault::Http1(http1::Fault::Incomplete) => SendError::Incomplete(fault),
         Fault::Http1(http1::Fault::Broken(_)) => SendError::Terminated(fault),
+        Fault::Http2(StreamError::NoTunnels) => SendError::NoTunnels(fault),
         Fault::Http2(error) if error.is_malformed() => SendError::Malformed(fault),
         Fault::Http2(_) => SendError::Incomplete(fault),
     }

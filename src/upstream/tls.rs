@@ -35,7 +35,7 @@ pub(crate) enum Version {
     Http2,
 }
 
-/// What a connection is for. A tunnel is made of one that speaks HTTP/1.1.
+/// What a connection is for: of one that speaks HTTP/1.1, a tunnel needs the whole. In HTTP/2, it is a request among others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Request,

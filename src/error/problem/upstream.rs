@@ -160,6 +160,13 @@ pub(super) fn send(error: &SendError) -> Problem {
             "The upstream closed the connection before it had answered.",
             "http_response_incomplete",
         ),
+        SendError::NoTunnels(_) => Problem {
+            status: StatusCode::NOT_IMPLEMENTED,
+            slug: "protocol-not-supported",
+            title: "Protocol not supported",
+            detail: "The upstream is spoken to in HTTP/2, and does not open WebSockets in it.",
+            proxy_error: "http_upgrade_failed",
+        },
         SendError::Malformed(_) | SendError::UnaskedUpgrade => {
             bad_gateway("response-malformed", "The upstream's answer is not well-formed HTTP.", "http_protocol_error")
         }

@@ -45,6 +45,15 @@ impl AnswerStream {
         Ok(Self { stream, left, is_early, state })
     }
 
+    /// What comes in a body's place when the stream carries no more HTTP. Its header says nothing of it (RFC 9110 9.3.6).
+    pub(super) fn bare(stream: RecvStream) -> Self {
+        Self { stream, left: None, is_early: false, state: State::Body }
+    }
+
+    pub(super) fn into_stream(self) -> RecvStream {
+        self.stream
+    }
+
     pub(in crate::upstream) fn is_end_stream(&self) -> bool {
         self.state == State::Ended
     }

@@ -7,8 +7,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use h2::client::ResponseFuture;
+use h2::ext::Protocol;
 use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode, Version, request};
+use http::{Method, Request, Response, StatusCode, Version, request};
 use http_body::Body;
 use tokio::time::sleep_until;
 
@@ -16,6 +17,7 @@ use super::upload::Upload;
 use super::{AnswerStream, Driver, Line, Stream, StreamError};
 use crate::config::Timeouts;
 use crate::server;
+use crate::tunnel::connect::Connect;
 use crate::upstream::body::{Exchange, RequestBody};
 use crate::upstream::connection::{Failed, Fault, Lost, Received};
 use crate::upstream::http1::overdue;
@@ -37,8 +39,17 @@ impl Stream {
         timeouts: &Timeouts,
     ) -> Result<Response<Received>, Failed> {
         exchange.begin(&body);
-        let (mut waiting, mut upload) = self.line.send(head, body)?;
         let mut alarm = pin!(sleep_until((Instant::now() + FIRST_ALARM).into()));
+        let asked = head.extensions.get::<Connect>().cloned();
+        let is_handshake = asked.is_some();
+        if is_handshake {
+            tokio::select! {
+                biased;
+                may = self.line.may_ask() => may.map_err(|error| lost(error.into(), None))?,
+                late = overdue(alarm.as_mut(), exchange, timeouts) => return Err(Failed::Overdue(late)),
+            }
+        }
+        let (mut waiting, mut upload) = self.line.send(head, body)?;
         let outcome = {
             let answer = poll_fn(|cx| waiting.poll(&mut upload, exchange, cx));
             tokio::select! {
@@ -47,9 +58,13 @@ impl Stream {
                 late = overdue(alarm.as_mut(), exchange, timeouts) => return Err(Failed::Overdue(late)),
             }
         };
-        match outcome.and_then(|response| Ok(receive(response, !upload.has_ended())?)) {
+        match outcome.and_then(|response| Ok(receive(response, !upload.has_ended(), asked)?)) {
             Ok(response) => {
-                if !upload.has_ended() {
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    self.sending = Some(upload.into_stream());
+                } else if is_handshake {
+                    upload.end();
+                } else if !upload.has_ended() {
                     self.upload_beside(upload);
                 }
                 Ok(response)
@@ -72,6 +87,11 @@ impl Stream {
 }
 
 impl Line {
+    /// Whether an extended `CONNECT` may be sent. On a connection that is lost it may: it fails as any request does.
+    async fn may_ask(&self) -> Result<(), StreamError> {
+        if self.opens_tunnels().await || self.is_closed() { Ok(()) } else { Err(StreamError::NoTunnels) }
+    }
+
     /// Gives the request a stream. What comes back as unwritten was never on the wire.
     fn send(&self, head: &request::Parts, body: RequestBody) -> Result<(Waiting, Upload), Failed> {
         let mut sender = self.sender.borrow().clone();
@@ -79,8 +99,9 @@ impl Line {
         if let Poll::Ready(Err(error)) = ready {
             return Err(lost(StreamError::from(error).into(), Some(body)));
         }
-        let ended = body.is_end_stream();
-        let sent = self.translate(head).and_then(|request| Ok(sender.send_request(request, ended)?));
+        let (ended, stays_open) = (body.is_end_stream(), head.method == Method::CONNECT);
+        let sent =
+            self.translate(head).and_then(|request| Ok(sender.send_request(request, ended && !stays_open)?));
         let (response, stream) = sent.map_err(|error| lost(error.into(), None))?;
         Ok((Waiting { response, interim: 0 }, Upload::new(stream, body, ended)))
     }
@@ -94,6 +115,10 @@ impl Line {
         }
         if head.headers.get(TE).is_some_and(|te| te != "trailers") {
             head.headers.remove(TE);
+        }
+        head.extensions.clear();
+        if head.method == Method::CONNECT {
+            head.extensions.insert(Protocol::from_static("websocket"));
         }
         head.version = Version::HTTP_2;
         head.uri = self.target.uri(head.uri.path_and_query()).ok_or(StreamError::NotSayable)?;
@@ -136,13 +161,24 @@ impl Waiting {
     }
 }
 
-/// Looks at what bounds an HTTP/1.1 response that `h2` does not look at.
-fn receive(response: Response<h2::RecvStream>, is_early: bool) -> Result<Response<Received>, StreamError> {
+/// Looks at what bounds an HTTP/1.1 response that `h2` does not look at. Where a WebSocket was asked for and is open, it is
+/// the 101 of the path, which in HTTP/2 is none that could come (RFC 9113 8.6).
+fn receive(
+    response: Response<h2::RecvStream>,
+    is_early: bool,
+    asked: Option<Connect>,
+) -> Result<Response<Received>, StreamError> {
     let (mut head, stream) = response.into_parts();
     if head.headers.len() > USUAL_FIELDS {
         return Err(Malformed::ManyFields.into());
     }
-    let body = AnswerStream::new(stream, &head.headers, is_early)?;
+    let body = match asked.filter(|_| Connect::is_agreed_to(head.status)) {
+        Some(asked) => {
+            asked.finish(&mut head);
+            AnswerStream::bare(stream)
+        }
+        None => AnswerStream::new(stream, &head.headers, is_early)?,
+    };
     // As far as the rest of the path is concerned: what it says to the caller is said in the caller's version.
     head.version = Version::HTTP_11;
     Ok(Response::from_parts(head, Received::Http2(body)))

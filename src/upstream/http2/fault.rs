@@ -26,6 +26,9 @@ pub(crate) enum StreamError {
     Malformed(#[from] Malformed),
     #[error("the request cannot be said in HTTP/2")]
     NotSayable,
+    /// RFC 8441 3: it has not said that it knows what would be asked of it.
+    #[error("its SETTINGS do not allow an extended `CONNECT`")]
+    NoTunnels,
     /// sidekey has reset the stream itself: all that it resets and goes on reading.
     #[error("the caller's body broke off behind the beginning of the answer")]
     CallerBody,
@@ -41,6 +44,7 @@ impl StreamError {
             | Self::Protocol(_)
             | Self::Malformed(_)
             | Self::NotSayable
+            | Self::NoTunnels
             | Self::CallerBody => false,
         }
     }
@@ -49,7 +53,12 @@ impl StreamError {
     pub(in crate::upstream) fn is_malformed(&self) -> bool {
         match self {
             Self::Protocol(_) | Self::Malformed(_) | Self::NotSayable => true,
-            Self::Refused | Self::GoingAway(_) | Self::Reset(_) | Self::Lost(_) | Self::CallerBody => false,
+            Self::Refused
+            | Self::GoingAway(_)
+            | Self::Reset(_)
+            | Self::Lost(_)
+            | Self::NoTunnels
+            | Self::CallerBody => false,
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use h2::{Ping, PingPong};
 use tokio::time::{Sleep, sleep_until};
 
+use super::greeting::Greeting;
 use crate::config::Timeouts;
 
 /// The longest silence before the first question.
@@ -24,16 +25,22 @@ const PATIENCE_GROWS: u32 = 4;
 pub(super) struct Pulse {
     under_way: Cell<usize>,
     heard: Cell<Instant>,
+    greeting: Greeting,
 }
 
 impl Pulse {
     pub(super) fn new() -> Self {
-        Self { under_way: Cell::new(0), heard: Cell::new(Instant::now()) }
+        Self { under_way: Cell::new(0), heard: Cell::new(Instant::now()), greeting: Greeting::default() }
     }
 
-    /// Something came.
-    pub(super) fn hear(&self) {
+    /// This came.
+    pub(super) fn hear(&self, bytes: &[u8]) {
         self.heard.set(Instant::now());
+        self.greeting.hear(bytes);
+    }
+
+    pub(super) fn greeting(&self) -> &Greeting {
+        &self.greeting
     }
 
     pub(super) fn under_way(&self) -> usize {

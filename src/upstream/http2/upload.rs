@@ -28,6 +28,17 @@ impl Upload {
         Self { stream, body, piece: Bytes::new(), begun: false, ended }
     }
 
+    /// The stream, of which more than a body is to be made.
+    pub(super) fn into_stream(self) -> SendStream<Bytes> {
+        self.stream
+    }
+
+    /// Ends a stream that was held open without a body.
+    pub(super) fn end(&mut self) {
+        // What fails here, the answer's side is told.
+        let _ = self.stream.send_data(Bytes::new(), true);
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }

@@ -16,7 +16,18 @@ fn programs_web_sockets_pass() {
     }
 }
 
-/// RFC 8441: the upstream speaks HTTP/2 as well, and the caller HTTP/1.1.
+/// RFC 8441 between sidekey and Hypercorn, and HTTP/1.1 before.
+#[test]
+#[ignore = "needs programs that `.ci/run` installs: Hypercorn, Node, websockets"]
+fn programs_web_sockets_pass_in_http2() {
+    let behind = Behind::start_with(Kind::Hypercorn, "h2", "http = \"2\"", "");
+    behind.run(python("websocket.py"), &[]);
+    behind.origin.wait_for("socket closed");
+    behind.run(node("websocket.mjs"), &[]);
+    behind.origin.wait_for("socket closed");
+}
+
+/// The upstream speaks HTTP/2 as well, and there is a choice.
 #[test]
 #[ignore = "needs programs that `.ci/run` installs: Hypercorn, websockets"]
 fn programs_web_sockets_pass_where_the_upstream_prefers_http2() {

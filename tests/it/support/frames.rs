@@ -27,15 +27,24 @@ pub(crate) struct Frames<'a> {
 impl<'a> Frames<'a> {
     /// With these settings of the origin's. `None`: no preface came.
     pub(crate) fn begin(conversation: &'a mut Conversation, settings: &[(u16, u32)]) -> Option<Self> {
+        let mut frames = Self::begin_silent(conversation)?;
+        frames.settings(settings);
+        Some(frames)
+    }
+
+    /// One in which the origin says nothing yet. `None`: no preface came.
+    pub(crate) fn begin_silent(conversation: &'a mut Conversation) -> Option<Self> {
         let preface = conversation.exactly(PREFACE.len()).ok()?;
         assert_eq!(preface, PREFACE);
-        let mut frames = Self { conversation, pongs: true };
+        Some(Self { conversation, pongs: true })
+    }
+
+    pub(crate) fn settings(&mut self, settings: &[(u16, u32)]) {
         let payload: Vec<u8> = settings
             .iter()
             .flat_map(|(name, value)| name.to_be_bytes().into_iter().chain(value.to_be_bytes()))
             .collect();
-        frames.send(Kind::Settings, 0, 0, &payload);
-        Some(frames)
+        self.send(Kind::Settings, 0, 0, &payload);
     }
 
     pub(crate) fn send(&mut self, kind: Kind, flags: u8, stream: u32, payload: &[u8]) {
@@ -59,6 +68,16 @@ impl<'a> Frames<'a> {
         loop {
             let frame = self.next()?;
             if frame.is(kind) {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// The next frame on this stream.
+    pub(crate) fn next_of(&mut self, stream: u32) -> Option<Frame> {
+        loop {
+            let frame = self.next()?;
+            if frame.stream == stream {
                 return Some(frame);
             }
         }

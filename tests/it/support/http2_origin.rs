@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use bytes::Bytes;
-use h2::server::{SendResponse, handshake};
+use h2::ext::Protocol;
+use h2::server::{Builder as Server, SendResponse};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use rustls::ServerConfig;
@@ -19,7 +20,8 @@ use tokio_rustls::server::TlsStream;
 use super::message::Fields;
 
 /// Listens on loopback. By its path a request says what it wants: `/echo` its body and its trailers back, `/bytes/N` so
-/// many bytes, anything else a short answer. Without HTTP/2 it makes a WebSocket of whatever comes. Stopped with its thread's process.
+/// many bytes, anything else a short answer. An extended `CONNECT` gets its bytes back, but from `/refused` a 403. Without HTTP/2 it
+/// makes a WebSocket of whatever comes. Stopped with its thread's process.
 pub(crate) struct Http2Origin {
     address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
@@ -36,6 +38,8 @@ struct Seen {
 #[derive(Clone, Debug)]
 pub(crate) struct Arrived {
     pub(crate) method: String,
+    /// `:protocol`.
+    pub(crate) protocol: Option<String>,
     /// `:scheme`, `:authority` and `:path` in one.
     pub(crate) url: String,
     pub(crate) fields: Fields,
@@ -87,7 +91,7 @@ async fn serve(acceptor: TlsAcceptor, tcp: TcpStream, seen: Arc<Mutex<Seen>>) {
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
         return echo(stream, &seen).await;
     }
-    let Ok(mut connection) = handshake(stream).await else { return };
+    let Ok(mut connection) = Server::new().enable_connect_protocol().handshake(stream).await else { return };
     while let Some(Ok((request, answer))) = connection.accept().await {
         let seen = Arc::clone(&seen);
         spawn_local(async move {
@@ -116,6 +120,17 @@ async fn respond(
     seen: &Mutex<Seen>,
 ) -> Result<(), h2::Error> {
     let (head, mut stream) = request.into_parts();
+    if let Some(protocol) = head.extensions.get::<Protocol>() {
+        seen.lock().unwrap().requests.push(Arrived {
+            method: head.method.to_string(),
+            protocol: Some(protocol.as_str().to_owned()),
+            url: head.uri.to_string(),
+            fields: fields(&head.headers),
+            body: Vec::new(),
+            trailers: Fields::default(),
+        });
+        return tunnel(head.uri.path(), stream, answer).await;
+    }
     let mut body = Vec::new();
     while let Some(piece) = stream.data().await {
         let piece = piece?;
@@ -125,6 +140,7 @@ async fn respond(
     let trailers = stream.trailers().await?.unwrap_or_default();
     let arrived = Arrived {
         method: head.method.to_string(),
+        protocol: None,
         url: head.uri.to_string(),
         fields: fields(&head.headers),
         body: body.clone(),
@@ -149,6 +165,24 @@ async fn respond(
     } else {
         sending.send_data(Bytes::new(), true)
     }
+}
+
+/// Agrees to a WebSocket, and sends back what comes until nothing does; or does not agree.
+async fn tunnel(path: &str, mut stream: RecvStream, mut answer: SendResponse<Bytes>) -> Result<(), h2::Error> {
+    let mut head = Response::new(());
+    if path == "/refused" {
+        *head.status_mut() = http::StatusCode::FORBIDDEN;
+        return answer.send_response(head, false)?.send_data(Bytes::from_static(b"no!"), true);
+    }
+    head.headers_mut().insert("sec-websocket-protocol", http::HeaderValue::from_static("chat"));
+    let mut sending = answer.send_response(head, false)?;
+    while let Some(piece) = stream.data().await {
+        let piece = piece?;
+        let length = piece.len();
+        send(&mut sending, piece).await?;
+        stream.flow_control().release_capacity(length)?;
+    }
+    sending.send_data(Bytes::new(), true)
 }
 
 /// No faster than the other side reads.

@@ -3,6 +3,7 @@
 mod ending;
 mod extended;
 mod handshake;
+mod http2_upstream;
 mod passing;
 
 use crate::support::{Caller, Conversation, Origin, Response, Sidekey};
