@@ -21,8 +21,10 @@ pub(crate) enum ExtendedError {
 
 /// A handshake that came as an extended `CONNECT`.
 pub(crate) struct Extended {
-    /// What the upstream has to make of the key, which is sidekey's own.
+    /// What the upstream has to make of the key.
     accept: HeaderValue,
+    /// Whether that is the caller's, which then sees what became of it. It need not have sent one; undici does, and checks.
+    is_callers: bool,
 }
 
 impl Extended {
@@ -35,13 +37,15 @@ impl Extended {
         if !protocol.as_str().eq_ignore_ascii_case("websocket") {
             return Err(ExtendedError::Protocol);
         }
-        let key = key::fresh();
+        let callers = handshake::key(request.headers()).cloned();
+        let is_callers = callers.is_some();
+        let key = callers.unwrap_or_else(key::fresh);
         let accept = key::accept(key.as_bytes());
         *request.method_mut() = Method::GET;
         *request.version_mut() = Version::HTTP_11;
         handshake::put_on(request.headers_mut());
         request.headers_mut().insert(SEC_WEBSOCKET_KEY, key);
-        Ok(Some(Self { accept }))
+        Ok(Some(Self { accept, is_callers }))
     }
 
     /// Makes the answer what HTTP/2 has for it. To its caller, any 2xx says that the WebSocket is open: so one that comes
@@ -53,8 +57,11 @@ impl Extended {
         if single(&answer.headers, &SEC_WEBSOCKET_ACCEPT).ok().flatten() != Some(&self.accept) {
             return Err(ExtendedError::Key);
         }
-        for name in [CONNECTION, CONTENT_LENGTH, UPGRADE, SEC_WEBSOCKET_ACCEPT] {
+        for name in [CONNECTION, CONTENT_LENGTH, UPGRADE] {
             answer.headers.remove(name);
+        }
+        if !self.is_callers {
+            answer.headers.remove(SEC_WEBSOCKET_ACCEPT);
         }
         answer.status = StatusCode::OK;
         Ok(())
@@ -87,6 +94,12 @@ mod tests {
         assert_eq!(request.uri(), "http://a/socket?x");
         assert_eq!(accept(request.headers()[SEC_WEBSOCKET_KEY].as_bytes()), extended.accept);
         assert!(handshake::is_asked_for(&request.into_parts().0));
+        // A key that could be one goes as it is, and what becomes of it is told.
+        let mut request = asked(Method::CONNECT, Some("websocket"));
+        let key = http::HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+        request.headers_mut().insert(SEC_WEBSOCKET_KEY, key.clone());
+        let Ok(Some(extended)) = Extended::read(&mut request) else { panic!("{request:?}") };
+        assert!(extended.is_callers && request.headers()[SEC_WEBSOCKET_KEY] == key);
         for (method, protocol) in [(Method::CONNECT, None), (Method::GET, None), (Method::GET, Some("websocket"))] {
             let mut request = asked(method.clone(), protocol);
             assert!(matches!(Extended::read(&mut request), Ok(None)));
@@ -100,8 +113,8 @@ mod tests {
 
     #[test]
     fn no_answer_looks_like_an_open_websocket_that_is_none() {
-        let extended = Extended { accept: accept(b"key") };
-        let finish = |status: u16, accepts: &[&str], switched| {
+        let mut extended = Extended { accept: accept(b"key"), is_callers: false };
+        let finish = |extended: &Extended, status: u16, accepts: &[&str], switched| {
             let mut answer = Response::builder().status(status).header("content-length", "0");
             for key in accepts {
                 answer = answer.header(SEC_WEBSOCKET_ACCEPT, accept(key.as_bytes()));
@@ -109,15 +122,17 @@ mod tests {
             let mut head = answer.body(()).unwrap().into_parts().0;
             extended.finish(&mut head, switched).map(|()| (head.status, head.headers.len()))
         };
-        assert_eq!(finish(101, &["key"], true), Ok((StatusCode::OK, 0)));
+        assert_eq!(finish(&extended, 101, &["key"], true), Ok((StatusCode::OK, 0)));
+        extended.is_callers = true;
+        assert_eq!(finish(&extended, 101, &["key"], true), Ok((StatusCode::OK, 1)));
         for accepts in [&[][..], &["another"], &["key", "key"], &["another", "key"]] {
-            assert_eq!(finish(101, accepts, true), Err(ExtendedError::Key), "{accepts:?}");
+            assert_eq!(finish(&extended, 101, accepts, true), Err(ExtendedError::Key), "{accepts:?}");
         }
         for status in [200, 204, 299] {
-            assert_eq!(finish(status, &["key"], false), Err(ExtendedError::Ordinary), "{status}");
+            assert_eq!(finish(&extended, status, &["key"], false), Err(ExtendedError::Ordinary), "{status}");
         }
         for status in [302, 426, 503] {
-            assert_eq!(finish(status, &[], false), Ok((StatusCode::from_u16(status).unwrap(), 1)));
+            assert_eq!(finish(&extended, status, &[], false), Ok((StatusCode::from_u16(status).unwrap(), 1)));
         }
     }
 }

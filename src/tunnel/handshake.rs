@@ -16,7 +16,12 @@ pub(crate) fn is_asked_for(head: &request::Parts) -> bool {
         && head.version == Version::HTTP_11
         && is_switch(&head.headers)
         && the_one(&head.headers, &SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13")
-        && the_one(&head.headers, &SEC_WEBSOCKET_KEY).is_some_and(is_key)
+        && key(&head.headers).is_some()
+}
+
+/// The key, if there is one and it could be one.
+pub(super) fn key(headers: &HeaderMap) -> Option<&HeaderValue> {
+    the_one(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_key(key))
 }
 
 /// Whether an upstream that answers 101 has switched to what was asked for. What it made of the key is for the caller to

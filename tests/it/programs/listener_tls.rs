@@ -14,11 +14,16 @@ impl Behind {
         Self::start_with(Kind::Node, "h2,http/1.1", "", &listener(more))
     }
 
+    /// Before an upstream of this kind, with `more` of its keys.
+    pub(super) fn over_tls_to(kind: Kind, alpn: &str, more: &str) -> Self {
+        Self::start_with(kind, alpn, more, &listener(""))
+    }
+
     fn secure_url(&self, path: &str) -> String {
         self.url(path).replace("http://", "https://")
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(super) fn file(&self, name: &str) -> String {
         self.sidekey.folder().join(name).to_str().unwrap().to_owned()
     }
 }

@@ -1,4 +1,4 @@
-//! WebSockets: Python's `websockets` and Node's `ws` as callers, Hypercorn and `ws` as upstreams. Text, bytes, large
+//! WebSockets: Python's `websockets`, Node's `ws` and undici as callers, Hypercorn and `ws` as upstreams. Text, bytes, large
 //! messages, pings, closing codes from either side.
 
 use super::{Behind, Kind, node, python};
@@ -20,11 +20,26 @@ fn programs_web_sockets_pass() {
 #[test]
 #[ignore = "needs programs that `.ci/run` installs: Hypercorn, Node, websockets"]
 fn programs_web_sockets_pass_in_http2() {
-    let behind = Behind::start_with(Kind::Hypercorn, "h2", "http = \"2\"", "");
-    behind.run(python("websocket.py"), &[]);
-    behind.origin.wait_for("socket closed");
-    behind.run(node("websocket.mjs"), &[]);
-    behind.origin.wait_for("socket closed");
+    // One each: what comes on a stream that Hypercorn has closed makes it close the connection.
+    for caller in [python("websocket.py"), node("websocket.mjs")] {
+        let behind = Behind::start_with(Kind::Hypercorn, "h2", "http = \"2\"", "");
+        behind.run(caller, &[]);
+        behind.origin.wait_for("socket closed");
+    }
+}
+
+/// RFC 8441 from undici to sidekey, and HTTP/1.1 or RFC 8441 behind.
+#[test]
+#[ignore = "needs programs that `.ci/run` installs: Hypercorn, Node, undici"]
+fn programs_that_ask_for_web_sockets_in_http2_have_them() {
+    for (kind, alpn, http) in [(Kind::Node, "http/1.1", "auto"), (Kind::Hypercorn, "h2", "2")] {
+        // undici does not end its side when the other has ended.
+        let more = format!("http = {http:?}\ntimeouts.idle = \"2s\"");
+        let behind = Behind::over_tls_to(kind, alpn, &more);
+        behind.run(node("websocket_http2.mjs"), &[&behind.file("ca.pem")]);
+        assert!(!behind.sidekey.log().contains("\"status\":101"), "HTTP/1.1 was spoken");
+        behind.sidekey.access(|record| record["status"] == 200 && record["received"].as_u64() > Some(9_000_000));
+    }
 }
 
 /// The upstream speaks HTTP/2 as well, and there is a choice.
