@@ -89,7 +89,7 @@ impl Connections {
         match version {
             Version::Http1 => Ok(Connection::Http1(http1::Connection::over(wire, &self.dialer))),
             Version::Http2 => {
-                let line = Line::over(wire, &self.dialer, self.lines.usual(), self.lines.room()).await?;
+                let line = Line::over(wire, &self.dialer, self.lines.share(), self.lines.room()).await?;
                 let stream = line.begin_first();
                 self.lines.add(line);
                 Ok(Connection::Http2(stream))

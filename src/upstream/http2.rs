@@ -32,16 +32,10 @@ use super::connect::{ConnectError, Dialer};
 use super::lines::Room;
 use super::origin::Target;
 use super::socket::{Wire, is_quiet};
+use super::unread::Share;
 use crate::server;
 use crate::wire::MAX_HEADER_BYTES;
 
-/// So many requests go on one connection at once, if the upstream lets them.
-pub(super) const MAX_STREAMS: usize = 128;
-/// What an upstream may send of one body before its caller has read any of it: 10 MB/s at 50 ms between the two.
-const STREAM_WINDOW: u32 = 512 * 1024;
-/// As much as all streams together: callers that do not read can fill their own windows, and never the connection's,
-/// so that none of them holds up another's answer.
-const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 128;
 /// What of a body `h2` may take beyond what it can write, whatever windows the upstream opens.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
 /// So many streams that callers have left are remembered, for what the upstream had sent before it knew: `h2` takes what
@@ -59,6 +53,7 @@ pub(super) struct Line {
     idle_since: Cell<Instant>,
     counted: Counted,
     room: Rc<Room>,
+    share: Share,
     driver: Driver,
 }
 
@@ -81,11 +76,11 @@ pub(super) struct Stream {
 }
 
 impl Line {
-    /// Speaks HTTP/2 over what was dialled; until the upstream has said how many streams it takes, it gets `usual`.
+    /// Speaks HTTP/2 over what was dialled, with as many streams and as much room for their answers as `share` says.
     pub(super) async fn over(
         wire: Wire,
         dialer: &Dialer,
-        usual: usize,
+        share: Share,
         room: &Rc<Room>,
     ) -> Result<Rc<Self>, ConnectError> {
         let pulse = Rc::new(Pulse::new());
@@ -93,10 +88,10 @@ impl Line {
         let mut builder = Builder::new();
         builder
             .enable_push(false)
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_window_size(share.stream_window())
+            .initial_connection_window_size(share.connection_window())
             .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
-            .initial_max_send_streams(usual)
+            .initial_max_send_streams(share.streams())
             .max_send_buffer_size(MAX_SEND_BUFFER)
             .max_concurrent_reset_streams(MAX_RESET);
         let (sender, mut connection) = builder
@@ -122,6 +117,7 @@ impl Line {
             idle_since: Cell::new(Instant::now()),
             counted: Counted::new(dialer.account()),
             room: Rc::clone(room),
+            share,
             driver,
         }))
     }
@@ -157,7 +153,7 @@ impl Line {
 
     /// How many requests may be on it at once.
     pub(super) fn limit(&self) -> usize {
-        self.sender.borrow().current_max_send_streams().min(MAX_STREAMS)
+        self.sender.borrow().current_max_send_streams().min(self.share.streams())
     }
 
     pub(super) fn has_room(&self) -> bool {

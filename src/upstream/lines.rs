@@ -8,16 +8,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::http2::{Line, MAX_STREAMS, Stream};
+use super::http2::{Line, Stream};
 use super::tls::Version;
+use super::unread::{MAX_STREAMS, Share, Unread};
 
 /// More connections than these are not opened, whatever the upstream's limit of streams: requests wait for one another.
 const MAX_LINES: usize = 64;
 /// How long a request waits for another's connection that it can share, or may be able to: one that comes about at all
 /// rarely takes longer. What HTTP/1.1 loses by that is one handshake, once: from then on it is known.
 const SHARE_WAIT: Duration = Duration::from_secs(1);
-/// Until the upstream has said how many streams it takes (RFC 9113 6.5.2 recommends no less).
-const USUAL_STREAMS: usize = 100;
 
 pub(super) struct Lines {
     open: RefCell<Vec<Rc<Line>>>,
@@ -27,6 +26,7 @@ pub(super) struct Lines {
     dialling: Cell<usize>,
     /// As many streams as the upstream took last time: a new connection is not given more until it says otherwise.
     usual: Cell<usize>,
+    unread: Rc<Unread>,
     idle_limit: Duration,
 }
 
@@ -88,7 +88,8 @@ impl Lines {
             room: Rc::default(),
             agreed: Cell::new(known),
             dialling: Cell::new(0),
-            usual: Cell::new(USUAL_STREAMS),
+            usual: Cell::new(MAX_STREAMS),
+            unread: Rc::default(),
             idle_limit,
         }
     }
@@ -145,9 +146,9 @@ impl Lines {
         self.agreed.set(Some(version));
     }
 
-    /// How many streams a new connection is given until the upstream has spoken.
-    pub(super) fn usual(&self) -> usize {
-        self.usual.get().min(MAX_STREAMS)
+    /// What a new connection has of the room for answers that nobody has read.
+    pub(super) fn share(&self) -> Share {
+        self.unread.share(self.usual.get())
     }
 
     pub(super) fn room(&self) -> &Rc<Room> {
@@ -169,7 +170,7 @@ impl Lines {
 mod tests {
     use std::time::Duration;
 
-    use super::{Lines, MAX_LINES, SHARE_WAIT, Turn, USUAL_STREAMS, Version};
+    use super::{Lines, MAX_LINES, MAX_STREAMS, SHARE_WAIT, Turn, Version};
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -197,9 +198,9 @@ mod tests {
         let lines = lines(Some(Version::Http2));
         let first = lines.turn(Duration::ZERO, PATIENCE);
         assert!(dials(&first));
-        lines.room.waiting.set(USUAL_STREAMS - 2);
+        lines.room.waiting.set(MAX_STREAMS - 2);
         assert!(matches!(lines.turn(Duration::ZERO, PATIENCE), Turn::Wait(limit) if limit == SHARE_WAIT));
-        lines.room.waiting.set(USUAL_STREAMS - 1);
+        lines.room.waiting.set(MAX_STREAMS - 1);
         assert!(dials(&lines.turn(Duration::ZERO, PATIENCE)));
         drop(first);
         lines.room.waiting.set(0);

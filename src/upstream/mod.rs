@@ -30,6 +30,7 @@ mod tape;
 mod ticks;
 pub(crate) mod tls;
 mod tunnel;
+mod unread;
 
 use std::rc::Rc;
 use std::sync::Arc;

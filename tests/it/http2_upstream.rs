@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use h2::Reason;
 use tempfile::TempDir;
 
-use crate::support::http2::{DATA, RST_STREAM, frame, get_frame};
+use crate::support::http2::{DATA, RST_STREAM, WINDOW_UPDATE, frame, get_frame, get_http2};
 use crate::support::{
     Authority, Broken, Conversation, Frames, Http2Origin, Kind, LITERAL, OK, Origin, Sidekey, get, get_with, post,
     until_true,
@@ -375,6 +375,35 @@ fn a_caller_that_does_not_read_holds_up_nobody_else_on_its_connection() {
         assert_eq!(sidekey.ask(get("/api/bytes/300000")).body.len(), 300_000);
     }
     assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn what_may_be_sent_that_nobody_reads_is_less_on_the_third_connection() {
+    let windows = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&windows);
+    let origin = frames(&[], move |_, mut frames| {
+        let settings = frames.until(Kind::Settings).unwrap();
+        let mut settings = settings.payload.chunks(6);
+        let window = settings.find(|setting| setting[..2] == INITIAL_WINDOW_SIZE.to_be_bytes()).unwrap();
+        // That of the connection is for a hundred of them.
+        let more = frames.next().unwrap();
+        assert_eq!((more.kind, more.stream), (WINDOW_UPDATE, 0));
+        let window = u32::from_be_bytes(window[2..].try_into().unwrap());
+        assert_eq!(more.number() + 65_535, 100 * window);
+        told.lock().unwrap().push(window);
+        while frames.next().is_some() {}
+    });
+    let sidekey = before(&origin, "");
+    let mut callers: Vec<_> = (0..3).map(|_| sidekey.connect_http2()).collect();
+    let mut answers = Vec::new();
+    for (caller, count) in callers.iter_mut().zip([100, 100, 1]) {
+        for _ in 0..count {
+            answers.push(caller.begin(get_http2("localhost", "/api/x"), true));
+        }
+        caller.idle(std::time::Duration::from_millis(1));
+    }
+    until_true("three connections", || windows.lock().unwrap().len() == 3);
+    assert_eq!(*windows.lock().unwrap(), [512 * 1024, 512 * 1024, 64 * 1024]);
 }
 
 #[test]
