@@ -48,6 +48,11 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// Whether the upstream has said that it wants the request in HTTP/1.1.
+    pub(super) fn requires_http1(&self) -> bool {
+        matches!(self, Self::Http2(StreamError::Http1Required))
+    }
+
     /// Whether the upstream has said that it did not look at the request, so that it may be sent again whatever it is.
     pub(super) fn is_unprocessed(&self) -> bool {
         match self {

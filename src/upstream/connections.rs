@@ -1,8 +1,9 @@
 //! A worker's connections to one endpoint: those that are kept, and how another is come by.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::connect::{ConnectError, Dialer, Network};
 use super::connection::Connection;
@@ -16,11 +17,17 @@ use super::socket::Wire;
 use super::tls::{Purpose, Version};
 use crate::config;
 
+/// How long an upstream that wants HTTP/1.1 is not spoken to in HTTP/2: it may want that of some requests alone, and each of them
+/// would be sent twice.
+const HTTP1_REQUIRED: Duration = Duration::from_secs(10 * 60);
+
 pub(super) struct Connections {
     endpoint: Arc<Endpoint>,
     pub(super) dialer: Dialer,
     pub(super) pool: Pool,
     lines: Lines,
+    /// Until when the upstream wants HTTP/1.1, though it agrees on HTTP/2.
+    http1_until: Cell<Option<Instant>>,
 }
 
 impl Connections {
@@ -31,6 +38,7 @@ impl Connections {
             lines: Lines::new(dialer.certain_version(), config.pool.idle),
             dialer,
             pool: Pool::new(config.pool),
+            http1_until: Cell::new(None),
         })
     }
 
@@ -38,12 +46,25 @@ impl Connections {
         Arc::ptr_eq(&self.endpoint, endpoint)
     }
 
+    /// The upstream has said, in HTTP/2, that it wants HTTP/1.1 (RFC 9113 7). Where nothing else may be spoken than HTTP/2, that
+    /// changes nothing.
+    pub(super) fn require_http1(&self) {
+        if self.dialer.certain_version() != Some(Version::Http2) {
+            self.http1_until.set(Some(Instant::now() + HTTP1_REQUIRED));
+        }
+    }
+
+    /// Whether it has said so, and not too long ago.
+    pub(super) fn requires_http1(&self) -> bool {
+        self.http1_until.get().is_some_and(|until| Instant::now() < until)
+    }
+
     /// One that was used before, and can take a request. `must_be_quiet`: one whose loss would cost the request, so the
     /// kernel is asked, too.
     pub(super) fn take(&self, purpose: Purpose, must_be_quiet: bool) -> Option<Connection> {
         let shared = match purpose {
-            Purpose::Request => self.lines.take(must_be_quiet).map(Connection::Http2),
-            Purpose::Tunnel => None,
+            Purpose::Any => self.lines.take(must_be_quiet).map(Connection::Http2),
+            Purpose::Http1 => None,
         };
         shared.or_else(|| self.pool.take(must_be_quiet).map(Connection::Http1))
     }
@@ -53,8 +74,8 @@ impl Connections {
     /// Dropping the future closes whatever had been begun.
     pub(super) async fn open(&self, purpose: Purpose, phases: &Phases) -> Result<Connection, ConnectError> {
         match purpose {
-            Purpose::Request => self.open_or_share(phases).await,
-            Purpose::Tunnel => {
+            Purpose::Any => self.open_or_share(phases).await,
+            Purpose::Http1 => {
                 let wire = self.dial(purpose, phases).await?;
                 Ok(Connection::Http1(http1::Connection::over(wire, &self.dialer)))
             }
@@ -70,7 +91,7 @@ impl Connections {
                 return Ok(Connection::Http2(stream));
             }
             match self.lines.turn(began.elapsed(), patience) {
-                Turn::Dial(_dialling) => return self.speak(self.dial(Purpose::Request, phases).await?).await,
+                Turn::Dial(_dialling) => return self.speak(self.dial(Purpose::Any, phases).await?).await,
                 Turn::Wait(limit) => self.lines.wait(limit).await,
                 Turn::GiveUp => return Err(ConnectError::ConnectTimeout),
             }

@@ -99,8 +99,9 @@ impl Unsent {
 }
 
 fn purpose(authorized: &Authorized) -> Purpose {
-    let needs_http1 = authorized.wants_tunnel() && authorized.upstream().tunnels() == Version::Http1;
-    if needs_http1 { Purpose::Tunnel } else { Purpose::Request }
+    let upstream = authorized.upstream();
+    let needs_http1 = authorized.wants_tunnel() && upstream.tunnels() == Version::Http1;
+    if needs_http1 || upstream.connections.requires_http1() { Purpose::Http1 } else { Purpose::Any }
 }
 
 /// Boxed by its callers: a handshake's state is large, and would be moved about with every request that needs none.
@@ -132,6 +133,9 @@ async fn send_on(
         })),
         Err(Failed::Lost(lost)) => {
             let is_unprocessed = lost.fault.is_unprocessed();
+            if lost.fault.requires_http1() {
+                authorized.upstream().connections.require_http1();
+            }
             let error = classify(lost.fault);
             let raced = matches!(error, SendError::Incomplete(_) | SendError::Terminated(_));
             if let Some(body) = lost.unwritten {

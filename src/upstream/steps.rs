@@ -32,7 +32,7 @@ impl Upstream {
 
     /// Makes TLS of it, unless the upstream has none. Dropping the future closes the connection.
     pub(crate) async fn handshake(&self, tcp: TcpStream) -> Result<Fresh, ConnectError> {
-        self.connections.dialer.handshake(Purpose::Request, tcp).await.map(Fresh)
+        self.connections.dialer.handshake(Purpose::Any, tcp).await.map(Fresh)
     }
 
     /// Keeps the connection for the next request, whatever the pool's limits. Dropping the future closes it.

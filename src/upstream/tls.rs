@@ -24,7 +24,7 @@ pub(crate) enum TlsSetupError {
 pub(crate) struct Client {
     config: Arc<ClientConfig>,
     /// The same, which offers nothing but HTTP/1.1.
-    for_tunnels: Arc<ClientConfig>,
+    http1: Arc<ClientConfig>,
     pub(super) server_name: ServerName<'static>,
 }
 
@@ -35,11 +35,12 @@ pub(crate) enum Version {
     Http2,
 }
 
-/// What a connection is for: of one that speaks HTTP/1.1, a tunnel needs the whole. In HTTP/2, it is a request among others.
+/// What a connection is for: a request that may go in any version that the upstream speaks; or one that HTTP/1.1 is wanted
+/// for, as most WebSockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    Request,
-    Tunnel,
+    Any,
+    Http1,
 }
 
 /// The roots that every upstream trusts.
@@ -87,8 +88,8 @@ impl Version {
 impl Client {
     pub(super) fn config(&self, purpose: Purpose) -> Arc<ClientConfig> {
         Arc::clone(match purpose {
-            Purpose::Request => &self.config,
-            Purpose::Tunnel => &self.for_tunnels,
+            Purpose::Any => &self.config,
+            Purpose::Http1 => &self.http1,
         })
     }
 
@@ -111,9 +112,9 @@ impl Client {
             }
             None => builder.with_no_client_auth(),
         };
-        let mut for_tunnels = config.clone();
-        for_tunnels.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut http1 = config.clone();
+        http1.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.alpn_protocols = upstream.credentials.http_versions().alpn();
-        Ok(Self { config: Arc::new(config), for_tunnels: Arc::new(for_tunnels), server_name })
+        Ok(Self { config: Arc::new(config), http1: Arc::new(http1), server_name })
     }
 }

@@ -378,6 +378,51 @@ fn a_caller_that_does_not_read_holds_up_nobody_else_on_its_connection() {
 }
 
 #[test]
+fn what_is_wanted_in_http_1_1_goes_again_in_it_and_so_does_what_follows() {
+    let authority = Authority::new();
+    let identity = authority.server("localhost").serve_alpn(&["h2", "http/1.1"]);
+    for goes_away in [false, true] {
+        let in_http2 = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&in_http2);
+        let origin = Origin::tls(Arc::clone(&identity), move |conversation| {
+            if conversation.index > 0 {
+                return conversation.answer_all(OK);
+            }
+            let mut frames = Frames::begin(conversation, &[]).unwrap();
+            while let Some(stream) = frames.request() {
+                counted.fetch_add(1, Ordering::SeqCst);
+                match goes_away {
+                    true => frames.go_away_for(0, Reason::HTTP_1_1_REQUIRED, b""),
+                    false => frames.reset(stream, Reason::HTTP_1_1_REQUIRED),
+                }
+            }
+        });
+        let (folder, config) = secure(origin.port(), &authority, "");
+        let sidekey = Sidekey::start_in(folder, &config, "json");
+        sidekey.ask("POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").assert_passed_on(200);
+        assert_eq!(origin.request().line, "POST /x HTTP/1.1");
+        sidekey.ask(get("/api/y")).assert_passed_on(200);
+        assert_eq!((origin.requests().len(), origin.connections(), in_http2.load(Ordering::SeqCst)), (2, 2, 1));
+    }
+}
+
+#[test]
+fn where_nothing_but_http2_may_be_spoken_http_1_1_is_not() {
+    let origin = frames(&[], |_, mut frames| {
+        while let Some(stream) = frames.request() {
+            frames.reset(stream, Reason::HTTP_1_1_REQUIRED);
+        }
+    });
+    let sidekey = before(&origin, "");
+    for _ in 0..2 {
+        sidekey.ask(get("/api/x")).assert_own(502, "http_response_incomplete");
+    }
+    let record = sidekey.access(|record| record["status"] == 502);
+    assert!(record["error"].as_str().unwrap().contains("the upstream wants the request in HTTP/1.1"), "{record}");
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
 fn what_may_be_sent_that_nobody_reads_is_less_on_the_third_connection() {
     let windows = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&windows);

@@ -16,6 +16,9 @@ pub(crate) enum StreamError {
     /// RFC 9113 6.8: the stream is above the last one that the upstream says it has looked at, or was never sent.
     #[error("the upstream closes the connection ({0}), and has not looked at the request")]
     GoingAway(Reason),
+    /// RFC 9113 7: it wants this request in HTTP/1.1, and has done nothing with it.
+    #[error("the upstream wants the request in HTTP/1.1")]
+    Http1Required,
     #[error("the upstream reset the stream: {0}")]
     Reset(Reason),
     #[error("the connection was lost")]
@@ -38,7 +41,7 @@ impl StreamError {
     /// Whether the upstream has certainly not looked at the request.
     pub(in crate::upstream) fn is_unprocessed(&self) -> bool {
         match self {
-            Self::Refused | Self::GoingAway(_) => true,
+            Self::Refused | Self::GoingAway(_) | Self::Http1Required => true,
             Self::Reset(_)
             | Self::Lost(_)
             | Self::Protocol(_)
@@ -55,6 +58,7 @@ impl StreamError {
             Self::Protocol(_) | Self::Malformed(_) | Self::NotSayable => true,
             Self::Refused
             | Self::GoingAway(_)
+            | Self::Http1Required
             | Self::Reset(_)
             | Self::Lost(_)
             | Self::NoTunnels
@@ -68,6 +72,7 @@ impl From<h2::Error> for StreamError {
     /// ends before they do.
     fn from(error: h2::Error) -> Self {
         match error.reason() {
+            Some(Reason::HTTP_1_1_REQUIRED) if error.is_remote() => Self::Http1Required,
             Some(Reason::REFUSED_STREAM) if error.is_reset() && error.is_remote() => Self::Refused,
             Some(reason) if error.is_go_away() && error.is_remote() => Self::GoingAway(reason),
             Some(reason) if error.is_remote() => Self::Reset(reason),

@@ -137,8 +137,12 @@ impl<'a> Frames<'a> {
     }
 
     pub(crate) fn go_away(&mut self, last: u32, debug: &[u8]) {
+        self.go_away_for(last, h2::Reason::NO_ERROR, debug);
+    }
+
+    pub(crate) fn go_away_for(&mut self, last: u32, reason: h2::Reason, debug: &[u8]) {
         let mut payload = last.to_be_bytes().to_vec();
-        payload.extend([0; 4]);
+        payload.extend(u32::from(reason).to_be_bytes());
         payload.extend(debug);
         self.send(Kind::GoAway, 0, 0, &payload);
     }
