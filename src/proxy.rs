@@ -76,6 +76,7 @@ async fn forward(
     page: &mut Option<Page>,
 ) -> Result<Reply, ProxyError> {
     let extended = sound??;
+    visit.find_room()?;
     *page = snapshot.guard.admit(&mut request)?;
     if let Some(answer) = browser::preflight(page.as_ref(), &request)? {
         return Ok(Reply::Own(answer));

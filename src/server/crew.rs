@@ -23,18 +23,45 @@ struct Hand {
 /// How many connections a worker has. Far from any other's in memory: each is written whenever a connection comes or goes.
 #[derive(Default)]
 #[repr(align(128))]
-pub(super) struct Load(AtomicUsize);
+struct Load(AtomicUsize);
 
-impl Load {
+/// How many connections one worker has, as it counts them itself, and how many there may be with those of the others. A
+/// connection in HTTP/2 counts for as many as it has requests under way, and for one at least.
+pub(super) struct Headcount {
+    own: Arc<Load>,
+    all: Arc<[Arc<Load>]>,
+    limit: usize,
+}
+
+impl Headcount {
     pub(super) fn add_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.own.add_one();
     }
 
     pub(super) fn take_one(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.own.take_one();
     }
 
     pub(super) fn count(&self) -> usize {
+        self.own.count()
+    }
+
+    /// Whether there are more than there may be.
+    pub(super) fn is_over(&self) -> bool {
+        self.all.iter().map(|load| load.count()).sum::<usize>() > self.limit
+    }
+}
+
+impl Load {
+    fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn take_one(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -56,9 +83,10 @@ impl Crew {
         self.hands.iter().map(|hand| hand.load.count()).sum()
     }
 
-    /// How many of them each worker has.
-    pub(super) fn loads(&self) -> impl Iterator<Item = &Arc<Load>> {
-        self.hands.iter().map(|hand| &hand.load)
+    /// What each worker counts by, where there may be `limit` of them.
+    pub(super) fn headcounts(&self, limit: usize) -> impl Iterator<Item = Headcount> {
+        let all: Arc<[_]> = self.hands.iter().map(|hand| Arc::clone(&hand.load)).collect();
+        self.hands.iter().map(move |hand| Headcount { own: Arc::clone(&hand.load), all: Arc::clone(&all), limit })
     }
 
     /// A worker that is gone hears nothing.

@@ -40,16 +40,18 @@ impl Dealer {
         blueprint: &Arc<Blueprint>,
         network: &Network,
         pulses: &Pulses,
+        max_connections: usize,
     ) -> Result<Self, ServeError> {
         let (crew, orders) = Crew::new(workers.get(), pulses.clone());
         let mut dealer = Self { crew, finished: Vec::with_capacity(workers.get()) };
-        for (number, (orders, load)) in orders.into_iter().zip(dealer.crew.loads()).enumerate() {
+        let headcounts = dealer.crew.headcounts(max_connections);
+        for (number, (orders, headcount)) in orders.into_iter().zip(headcounts).enumerate() {
             let (finish, finished) = oneshot::channel();
-            let (blueprint, network, load) = (Arc::clone(blueprint), network.clone(), Arc::clone(load));
+            let (blueprint, network) = (Arc::clone(blueprint), network.clone());
             let pulse = pulses.pulse(number);
             let work = move || {
                 metrics::begin_worker(number);
-                let worker = Worker::new(&blueprint, network, number, load);
+                let worker = Worker::new(&blueprint, network, number, headcount);
                 // Its successor may come soon, and what this one holds should not outlive it.
                 drop(blueprint);
                 run_worker(pulse, worker, orders);

@@ -202,8 +202,8 @@ impl Server {
         let bound = self.listeners.iter().map(Listening::address).chain(admin_address);
         let own = OwnListeners::new(bound.filter_map(BoundAddress::tcp));
         let network = Network { resolver, own };
-        let dealer = Dealer::start(self.workers, &self.blueprint, &network, &self.pulses)?;
         let max_connections = descriptors::provide_for(self.blueprint.config.server.max_connections);
+        let dealer = Dealer::start(self.workers, &self.blueprint, &network, &self.pulses, max_connections)?;
         let state = State::new(self.blueprint, max_connections);
         let (reloads, requests) = self.reloads;
         start_reloader(

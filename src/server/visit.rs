@@ -28,6 +28,8 @@ pub(crate) struct Visit {
     due: Cell<Option<Instant>>,
     /// Whether it was not, and is to be told so.
     overdue: Cell<bool>,
+    /// Whether there was no room for the request when it came.
+    turned_away: Cell<bool>,
     /// Whether the last answer broke off.
     broken: Cell<bool>,
     /// What the connection becomes when the last answer, a 101, has gone out.
@@ -56,6 +58,7 @@ impl Visit {
             idle_since: Cell::new(Instant::now()),
             due: Cell::new(None),
             overdue: Cell::new(false),
+            turned_away: Cell::new(false),
             broken: Cell::new(false),
             tunnel: RefCell::new(None),
         })
@@ -64,6 +67,16 @@ impl Visit {
     /// Who is at the other end.
     pub(crate) fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// There is no room for the request: the path says so.
+    pub(super) fn turn_away(&self) {
+        self.turned_away.set(true);
+    }
+
+    /// Whether there is room for the request beside others on its connection.
+    pub(crate) fn find_room(&self) -> Result<(), ProxyError> {
+        if self.turned_away.get() { Err(ProxyError::TooManyConnections) } else { Ok(()) }
     }
 
     /// What is in force now: a request asks once.

@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::arrival::{Accepted, Arrival};
 use super::blueprint::Blueprint;
 use super::connection;
-use super::crew::Load;
+use super::crew::Headcount;
 use super::curfew::Curfew;
 use super::entrance::Entrance;
 use super::listen::Door;
@@ -60,12 +60,12 @@ pub(crate) struct Worker {
     ended: Notify,
     curfew: Curfew,
     number: usize,
-    load: Arc<Load>,
+    headcount: Headcount,
 }
 
 impl Worker {
-    /// Worker `number`, which begins with `blueprint`. `load`: how many connections it has, which others read.
-    pub(super) fn new(blueprint: &Blueprint, network: Network, number: usize, load: Arc<Load>) -> Rc<Self> {
+    /// Worker `number`, which begins with `blueprint`. `headcount`: of its connections, which others read.
+    pub(super) fn new(blueprint: &Blueprint, network: Network, number: usize, headcount: Headcount) -> Rc<Self> {
         let snapshot = RefCell::new(Snapshot::new(blueprint, &network, None));
         Rc::new(Self {
             network,
@@ -79,7 +79,7 @@ impl Worker {
             ended: Notify::new(),
             curfew: Curfew::default(),
             number,
-            load,
+            headcount,
         })
     }
 
@@ -133,8 +133,19 @@ impl Worker {
 
     /// Serves what this worker has accepted itself.
     pub(super) fn admit(self: &Rc<Self>, accepted: Accepted) {
-        self.load.add_one();
+        self.headcount.add_one();
         self.serve(Departure::of(self), accepted);
+    }
+
+    /// A connection has one more request under way than it counts for. `false`: there is no room for it, though it counts.
+    pub(super) fn admit_request(&self) -> bool {
+        self.headcount.add_one();
+        !self.headcount.is_over()
+    }
+
+    /// It has one less.
+    pub(super) fn dismiss_request(&self) {
+        self.headcount.take_one();
     }
 
     fn serve(self: &Rc<Self>, departure: Departure, accepted: Accepted) {
@@ -161,7 +172,7 @@ impl Worker {
         self.drains.notify_waiters();
         self.sockets.each(|socket| socket.wake());
         let all = async {
-            while self.load.count() > 0 {
+            while self.headcount.count() > 0 {
                 self.ended.notified().await;
             }
         };
@@ -234,7 +245,7 @@ impl Departure {
 
 impl Drop for Departure {
     fn drop(&mut self) {
-        self.0.load.take_one();
+        self.0.headcount.take_one();
         metrics::on_worker(|account| account.departed.add(1));
         self.0.ended.notify_one();
     }
@@ -277,8 +288,8 @@ mod tests {
         let (resolver, _lookups) = resolver(blueprint.config.server.lookup.clone(), SystemFiles::default());
         let network = Network { resolver, own: OwnListeners::default() };
         let (crew, mut orders) = Crew::new(1, Pulses::of(1));
-        let load = Arc::clone(crew.loads().next().unwrap());
-        let worker = Worker::new(&blueprint, network, 0, load);
+        let headcount = crew.headcounts(1).next().unwrap();
+        let worker = Worker::new(&blueprint, network, 0, headcount);
         let (mut caller, stream) = UnixStream::pair().unwrap();
         stream.set_nonblocking(true).unwrap();
         caller.write_all(b"GET /nobody HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();

@@ -2,7 +2,9 @@
 
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
+use crate::support::http2::get_http2;
 use crate::support::{Caller, Origin, Response, Sidekey, get, post, until, until_true};
 
 fn assert_turned_away(caller: &mut Caller) {
@@ -43,6 +45,34 @@ fn a_connection_too_many_is_told_so_and_closed() {
     until_true("room", || sidekey.ask(get("/api/x")).status == 200);
     assert!(origin.requests().iter().all(|request| request.target() == "/x"));
     until_true("a word about it", || sidekey.log().contains("more connections than `max_connections`"));
+}
+
+#[test]
+fn a_request_of_http2_counts_as_a_connection_beside_others() {
+    let (origin, release) = Origin::patient();
+    let config = format!("[server]\nworkers = 2\nmax_connections = 3\n{}", origin.upstream("api"));
+    let sidekey = Sidekey::start(&config);
+    let mut caller = sidekey.connect_http2();
+    let asking: Vec<_> = (0..3).map(|_| caller.begin(get_http2("localhost", "/api/x"), true)).collect();
+    until_true("three requests", || {
+        caller.idle(Duration::from_millis(1));
+        origin.requests().len() == 3
+    });
+    for _ in 0..2 {
+        let fourth = caller.ask(get_http2("localhost", "/api/fourth")).unwrap();
+        fourth.assert_own(503, "too-many-connections");
+        assert_eq!(fourth.field("retry-after"), Some("1"));
+    }
+    assert_turned_away(&mut sidekey.connect());
+    drop(release);
+    for (answer, _) in asking {
+        assert_eq!(caller.answer(answer).unwrap().status, 200);
+    }
+    // It counts for one again.
+    let _callers = [served(&sidekey), served(&sidekey)];
+    assert_turned_away(&mut sidekey.connect());
+    assert_eq!(caller.ask(get_http2("localhost", "/api/x")).unwrap().status, 200);
+    assert!(origin.requests().iter().all(|request| request.target() == "/x"));
 }
 
 #[test]

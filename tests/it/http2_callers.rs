@@ -326,7 +326,7 @@ fn an_upgrade_to_http_2_is_neither_honoured_nor_forwarded() {
 fn a_hundred_requests_are_under_way_at_once_and_limits_count_each() {
     let (origin, answer) = Origin::patient();
     let limits = "limits = { concurrency = 60, wait = \"0s\" }\n";
-    let sidekey = Sidekey::start(&(server("max_connections = 1") + &origin.upstream("api") + limits));
+    let sidekey = Sidekey::start(&(server("max_connections = 100") + &origin.upstream("api") + limits));
     let mut caller = sidekey.connect_http2();
     let begun: Vec<_> = (0..100).map(|_| caller.begin(get_http2("localhost", "/api/x"), true).0).collect();
     until_true("the requests at the origin", || origin.requests().len() == 60);

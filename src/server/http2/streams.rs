@@ -67,7 +67,10 @@ impl Streams {
     }
 
     pub(super) fn open(self: &Rc<Self>, stream: Rc<Stream>) -> Open {
-        self.open.set(self.open.get() + 1);
+        // The connection itself counts for the first.
+        if self.open.replace(self.open.get() + 1) > 0 && !self.worker.admit_request() {
+            stream.visit().turn_away();
+        }
         self.begun.set(true);
         Open { streams: Rc::clone(self), stream }
     }
@@ -114,6 +117,9 @@ impl Drop for Open {
     fn drop(&mut self) {
         let Self { streams, stream } = self;
         streams.open.set(streams.open.get() - 1);
+        if streams.open.get() > 0 {
+            streams.worker.dismiss_request();
+        }
         streams.idle_since.set(Instant::now());
         let cancelled = streams.cancelled.get();
         streams.cancelled.set(if stream.is_settled() { cancelled.saturating_sub(1) } else { cancelled + 1 });
