@@ -98,10 +98,10 @@ impl Routes {
         if request.method().as_str().eq_ignore_ascii_case("CONNECT") {
             return Err(RouteError::Tunnel);
         }
-        let authority = authority(request.uri(), request.headers())?;
+        let authority = Authority::of(request.uri(), request.headers());
         let door = self.listeners.get(listener).ok_or(RouteError::UnknownHost)?;
         // RFC 9112 3.2: only HTTP/1.0 may leave Host out, and it then means whom it has reached.
-        let host = authority.map(host_of).transpose()?;
+        let host = authority.as_ref().map(Authority::host).transpose()?;
         let (index, prefixed) = match &host {
             Some(host) if !door.own_names.iter().any(|name| **name == **host) => (self.find_host(door, host)?, false),
             _ => match door.only {
@@ -111,7 +111,7 @@ impl Routes {
         };
         let upstream = Rc::clone(self.upstreams.get(index).ok_or(RouteError::UnknownName)?);
         let path = path_for(request.uri(), prefixed.then_some(upstream.name())).ok_or(RouteError::UnknownName)?;
-        let authority = spoken_authority(request.uri(), request.headers());
+        let authority = authority.and_then(|authority| authority.kept());
         let spoken = Spoken { authority, prefixed, tls: door.tls };
         Ok(Target { upstream, path, spoken })
     }
@@ -144,20 +144,32 @@ impl Door {
     }
 }
 
-/// The authority of an absolute target, else that of `Host` (RFC 9112 3.2.2).
-fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Option<&'a str>, RouteError> {
-    match (uri.authority(), headers.get(HOST)) {
-        (Some(authority), _) => Ok(Some(authority.as_str())),
-        (None, Some(host)) => host.to_str().map(Some).map_err(|_| RouteError::BadAuthority),
-        (None, None) => Ok(None),
-    }
+/// Whom a request names.
+enum Authority<'a> {
+    OfTarget(&'a str),
+    OfHost(&'a HeaderValue),
 }
 
-/// The same, to be kept: a `Host` is only counted once more, as it is by far the most common.
-fn spoken_authority(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
-    match uri.authority() {
-        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
-        None => headers.get(HOST).cloned(),
+impl<'a> Authority<'a> {
+    /// That of an absolute target, else that of `Host` (RFC 9112 3.2.2).
+    fn of(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Self> {
+        let of_target = uri.authority().map(|authority| Self::OfTarget(authority.as_str()));
+        of_target.or_else(|| headers.get(HOST).map(Self::OfHost))
+    }
+
+    fn host(&self) -> Result<Cow<'a, str>, RouteError> {
+        match self {
+            Self::OfTarget(authority) => host_of(authority),
+            Self::OfHost(host) => host_of(host.to_str().map_err(|_| RouteError::BadAuthority)?),
+        }
+    }
+
+    /// As it was written: a `Host` is only counted once more, as it is by far the most common.
+    fn kept(&self) -> Option<HeaderValue> {
+        match self {
+            Self::OfTarget(authority) => HeaderValue::from_str(authority).ok(),
+            Self::OfHost(host) => Some((*host).clone()),
+        }
     }
 }
 
@@ -168,7 +180,7 @@ static IN_LOWER_HOST: ByteSet = ByteSet::of(b"abcdefghijklmnopqrstuvwxyz01234567
 pub(crate) fn host_of(authority: &str) -> Result<Cow<'_, str>, RouteError> {
     let host_end = match authority.strip_prefix('[') {
         Some(rest) => rest.find(']').map(|at| at + 2).ok_or(RouteError::BadAuthority)?,
-        None => authority.find(':').unwrap_or(authority.len()),
+        None => authority.bytes().position(|byte| byte == b':').unwrap_or(authority.len()),
     };
     let (host, port) = authority.split_at_checked(host_end).ok_or(RouteError::BadAuthority)?;
     if host.is_empty() || !is_port(port) {
@@ -188,7 +200,9 @@ fn is_port(text: &str) -> bool {
 
 fn first_segment(path: &str) -> &str {
     let path = path.strip_prefix('/').unwrap_or(path);
-    path.split_once('/').map_or(path, |(first, _)| first)
+    // Most are short: a search made for long texts would cost more.
+    let end = path.bytes().position(|byte| byte == b'/').unwrap_or(path.len());
+    path.get(..end).unwrap_or(path)
 }
 
 /// The request's path and query, less `/prefix`: `/` where nothing is left.
