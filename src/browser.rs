@@ -8,6 +8,7 @@ use http::header::{
 };
 use http::{HeaderMap, Method, Request, Response};
 
+use crate::headers::{Asked, Presence};
 use crate::{answer, config, headers};
 
 /// The Fetch standard's names for what `http` has none of.
@@ -56,9 +57,9 @@ impl Guard {
     /// `None`: it is no page that asks, as far as a request can tell. What is odd or repeated fails closed.
     ///
     /// The `Origin` of a page that may ask is taken off: the vendor's own list of origins does not know of it.
-    pub(crate) fn admit<B>(&self, request: &mut Request<B>) -> Result<Option<Page>, BrowserError> {
+    pub(crate) fn admit<B>(&self, request: &mut Request<B>, presence: Presence) -> Result<Option<Page>, BrowserError> {
         // A program sends neither.
-        if !request.headers().contains_key(&ORIGIN) && !request.headers().contains_key(&SEC_FETCH_SITE) {
+        if !presence.of_field(Asked::Origin) && !presence.of_field(Asked::SecFetchSite) {
             return Ok(None);
         }
         let origin = single(request.headers(), &ORIGIN, BrowserError::Origin)?;

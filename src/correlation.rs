@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 pub(crate) use self::request_id::RequestId;
 pub(crate) use self::trace_parent::TraceParent;
 use crate::caller::Callers;
-use crate::headers::single;
+use crate::headers::{Asked, Presence, single};
 use crate::scrub::Scrubber;
 
 pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,24 +24,32 @@ pub(crate) struct Correlation {
     taken_over: bool,
     /// `None`: it came without a valid one, and has not got as far as to be given one.
     pub(crate) trace: Option<TraceParent>,
+    /// What the request came with.
+    presence: Presence,
 }
 
 impl Correlation {
     /// The ids that the caller sent, if they may be logged: what holds a caller's token is replaced, whoever sent it.
-    pub(crate) fn begin(headers: &HeaderMap, callers: &Callers) -> Self {
-        let request_id = only(headers, &X_REQUEST_ID)
+    pub(crate) fn begin(headers: &HeaderMap, presence: Presence, callers: &Callers) -> Self {
+        let only = |asked, name| presence.of_field(asked).then(|| single(headers, name).ok().flatten()).flatten();
+        let request_id = only(Asked::XRequestId, &X_REQUEST_ID)
             .filter(|value| !callers.have_token_in(value.as_bytes()))
             .and_then(RequestId::sane);
-        let trace = only(headers, &TRACE_PARENT).and_then(TraceParent::valid);
+        let trace = only(Asked::TraceParent, &TRACE_PARENT).and_then(TraceParent::valid);
         let trace = trace.filter(|trace| {
             !callers.have_token_in(trace.value().as_bytes()) && !callers.have_token_in(trace.id().as_bytes())
         });
-        Self { taken_over: request_id.is_some(), request_id: request_id.unwrap_or_else(RequestId::new), trace }
+        Self {
+            taken_over: request_id.is_some(),
+            request_id: request_id.unwrap_or_else(RequestId::new),
+            trace,
+            presence,
+        }
     }
 
     /// The ids of something that was no request.
     pub(crate) fn new() -> Self {
-        Self { request_id: RequestId::new(), taken_over: false, trace: None }
+        Self { request_id: RequestId::new(), taken_over: false, trace: None, presence: Presence::default() }
     }
 
     /// Replaces what holds the vendor's own credential: it would stand in the log.
@@ -57,13 +65,13 @@ impl Correlation {
     pub(crate) fn put_on_request(&mut self, headers: &mut HeaderMap, traces: bool) {
         headers.insert(&X_REQUEST_ID, self.request_id.value().clone());
         // A state is of no use without what it is the state of (Trace Context 3.3).
-        if self.trace.is_none() || !traces {
+        if (self.trace.is_none() || !traces) && self.presence.of_field(Asked::TraceState) {
             headers.remove(&TRACE_STATE);
         }
         if traces {
             let trace = self.trace.get_or_insert_with(TraceParent::begin);
             headers.insert(&TRACE_PARENT, trace.value().clone());
-        } else {
+        } else if self.presence.of_field(Asked::TraceParent) {
             headers.remove(&TRACE_PARENT);
         }
     }
@@ -80,9 +88,4 @@ impl Correlation {
 fn shared_value<const LENGTH: usize>(id: [u8; LENGTH]) -> HeaderValue {
     // Hexadecimal is legal in a field.
     HeaderValue::from_maybe_shared(Bytes::from_owner(id)).unwrap_or_else(|_| HeaderValue::from_static("-"))
-}
-
-/// The value of a field that is there once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    single(headers, name).ok().flatten()
 }

@@ -1,18 +1,22 @@
 //! Stage 7, and 10: what may cross, both ways.
 
+mod presence;
+
 use std::rc::Rc;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, LOCATION, TE, TRANSFER_ENCODING,
 };
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Uri, Version, request};
 use http_body::Body;
 use smallvec::SmallVec;
 
+pub(crate) use self::presence::{Asked, Presence};
 use crate::alias;
 use crate::caller::Caller;
 use crate::policy::{self, Grant};
-use crate::route::{Spoken, Target};
+use crate::route::Spoken;
 use crate::scrub;
 use crate::server::CallerBody;
 use crate::tunnel::{connect, handshake};
@@ -28,13 +32,20 @@ pub(crate) struct Outgoing {
 }
 
 /// Takes off what may not cross, the caller's token wherever it stands, and says where the request goes.
-pub(crate) fn prepare(request: Request<CallerBody>, grant: &Grant, caller: &Caller) -> Box<Outgoing> {
+pub(crate) fn prepare(
+    request: Request<CallerBody>,
+    presence: Presence,
+    grant: &mut Grant,
+    caller: &Caller,
+) -> Box<Outgoing> {
     let (mut head, incoming) = request.into_parts();
     let is_empty = incoming.is_end_stream();
-    let had_length = is_empty && head.headers.contains_key(CONTENT_LENGTH);
-    let expects = !is_empty && head.headers.contains_key(EXPECT);
-    let wants_tunnel = grant.target().upstream.passes_tunnels() && handshake::is_asked_for(&head);
-    readdress(&mut head, grant.target());
+    let had_length = is_empty && presence.of_field(Asked::ContentLength);
+    let expects = !is_empty && presence.of_field(Asked::Expect);
+    let may_ask = presence.of_field(Asked::Upgrade) && grant.target().upstream.passes_tunnels();
+    let wants_tunnel = may_ask && handshake::is_asked_for(&head);
+    let path = grant.take_path();
+    readdress(&mut head, presence, &grant.target().upstream, path);
     caller.take_off_token(&mut head.headers);
     if is_empty {
         // RFC 9110 8.6: a method that gives a body a meaning says that it has none.
@@ -68,16 +79,17 @@ pub(crate) fn withholds_body(request: &Request<CallerBody>) -> bool {
 }
 
 /// As [`prepare`], for a request of sidekey's own: it has no caller, and no body.
-pub(crate) fn prepare_own(request: Request<()>, grant: &Grant) -> Box<Outgoing> {
+pub(crate) fn prepare_own(request: Request<()>, grant: &mut Grant) -> Box<Outgoing> {
     let (mut head, ()) = request.into_parts();
-    readdress(&mut head, grant.target());
+    let (presence, path) = (Presence::of(&head.headers), grant.take_path());
+    readdress(&mut head, presence, &grant.target().upstream, path);
     let (body, exchange) = (RequestBody::Empty, Exchange::new());
     Box::new(Outgoing { head, body, exchange, wants_tunnel: false })
 }
 
 /// Takes off a request's header what may not cross, its framing too, and puts on where it goes.
-pub(crate) fn readdress(head: &mut request::Parts, Target { upstream, path, .. }: &Target) {
-    let wants_trailers = names_token(&head.headers, &TE, "trailers");
+pub(crate) fn readdress(head: &mut request::Parts, presence: Presence, upstream: &Upstream, path: PathAndQuery) {
+    let wants_trailers = presence.of_field(Asked::Te) && names_token(&head.headers, &TE, "trailers");
     remove(&mut head.headers, |name| may_not_cross(name, upstream.managed(), is_hop_or_origin));
     head.headers.insert(HOST, upstream.origin().host_header().clone());
     if upstream.scrubs_body() {
@@ -87,7 +99,7 @@ pub(crate) fn readdress(head: &mut request::Parts, Target { upstream, path, .. }
         head.headers.insert(TE, HeaderValue::from_static("trailers"));
         head.headers.insert(CONNECTION, HeaderValue::from_static("TE"));
     }
-    head.uri = Uri::from(path.clone());
+    head.uri = Uri::from(path);
     head.version = Version::HTTP_11;
     // hyper's own handles: nothing of the caller's connection goes with the request.
     head.extensions = http::Extensions::new();
@@ -142,10 +154,9 @@ fn may_not_cross(name: &HeaderName, managed: &[HeaderName], drops: impl Fn(&str)
 /// Removes the fields for which `drops` holds, and with `Connection` those that it names.
 fn remove(headers: &mut HeaderMap, drops: impl Fn(&HeaderName) -> bool) {
     let mut doomed: SmallVec<[HeaderName; 8]> = SmallVec::new();
-    for name in headers.keys().filter(|name| drops(name)) {
-        if *name == CONNECTION {
-            let telling = headers.get_all(CONNECTION).iter().filter(|value| !goes_anyway(value.as_bytes()));
-            doomed.extend(telling.flat_map(named_fields));
+    for (name, value) in headers.iter().filter(|(name, _)| drops(name)) {
+        if *name == CONNECTION && !goes_anyway(value.as_bytes()) {
+            doomed.extend(named_fields(value));
         }
         doomed.push(name.clone());
     }

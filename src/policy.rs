@@ -3,6 +3,9 @@
 mod path;
 pub(crate) mod rules;
 
+use std::mem;
+
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, Method, Request};
 
 use self::path::AmbiguousPath;
@@ -130,15 +133,26 @@ impl Sought<'_> {
 
 /// Whether some server takes the method or path from this field.
 pub(crate) fn names_another(name: &HeaderName) -> bool {
-    let is_one = || OVERRIDES.contains(name) || alias::is_alias(name.as_str(), &OVERRIDES, |_| false);
-    // Most names need no look at each: all of them begin like an alias, and none is longer than what is taken for it.
-    name.as_str().len() >= SHORTEST_OVERRIDE && !alias::stands_alone(name.as_str()) && is_one()
+    let text = name.as_str();
+    let is_one = || OVERRIDES.contains(name) || alias::is_alias(text, &OVERRIDES, |_| false);
+    // Most names need no look at each: all of them begin with `x-`, which may have `http-` before it, or what is no letter;
+    // all of them begin like an alias, and none is longer than what is taken for it.
+    let begins_one = |first: &u8| matches!(first, b'x' | b'h') || !first.is_ascii_alphanumeric();
+    text.len() >= SHORTEST_OVERRIDE
+        && text.as_bytes().first().is_some_and(begins_one)
+        && !alias::stands_alone(text)
+        && is_one()
 }
 
 impl Grant {
     /// What was granted.
     pub(crate) fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Takes out what was asked for, to be put on the request: nobody asks what it was after that.
+    pub(crate) fn take_path(&mut self) -> PathAndQuery {
+        mem::replace(&mut self.target.path, PathAndQuery::from_static("/"))
     }
 
     /// Why it would have been refused, were the rules in force.
@@ -163,7 +177,9 @@ mod tests {
         assert_eq!(OVERRIDES.iter().map(|name| name.as_str().len()).min(), Some(SHORTEST_OVERRIDE));
         for name in &OVERRIDES {
             let with = |between: &str| HeaderName::from_bytes(name.as_str().replace('-', between).as_bytes()).unwrap();
-            for taken in [name.clone(), with("_"), with("."), HeaderName::try_from(format!("http-{name}")).unwrap()] {
+            let before = |prefix| HeaderName::try_from(format!("{prefix}{name}")).unwrap();
+            let before = ["http-", "http_", "x-", "http-x-", "_", "-", "~.", "HTTP_X_"].map(before);
+            for taken in [name.clone(), with("_"), with(".")].into_iter().chain(before) {
                 assert!(names_another(&taken), "{taken}");
             }
         }

@@ -12,6 +12,7 @@ use http::{Request, Response};
 use crate::answer::{AnswerBody, Reply};
 use crate::browser::Page;
 use crate::error::{self, ProxyError};
+use crate::headers::Presence;
 use crate::server::{CallerBody, Snapshot, Visit};
 use crate::telemetry::access::AccessRecord;
 use crate::tunnel::extended::{Extended, ExtendedError};
@@ -26,15 +27,16 @@ pub(crate) async fn handle(visit: Rc<Visit>, mut request: Request<CallerBody>) -
     visit.begin(request.version());
     let snapshot = visit.snapshot();
     let sound = wire::http2::check(&mut request).map(|()| Extended::read(&mut request));
+    let presence = Presence::of(request.headers());
     let mut record = match sound {
-        Ok(_) => AccessRecord::begin(&request, &snapshot.callers),
+        Ok(_) => AccessRecord::begin(&request, presence, &snapshot.callers),
         Err(_) => AccessRecord::malformed(),
     };
     let is_grpc = error::is_grpc(&request);
     let withholds_body = headers::withholds_body(&request);
     let mut page = None;
     let outcome = {
-        let mut work = pin!(forward(&visit, &snapshot, sound, request, &mut record, &mut page));
+        let mut work = pin!(forward(&visit, &snapshot, sound, request, presence, &mut record, &mut page));
         poll_fn(|cx| visit.poll_in_time(work.as_mut(), cx)).await
     };
     let is_last = visit.is_last() || (withholds_body && !record.has_asked_for_body());
@@ -72,12 +74,13 @@ async fn forward(
     snapshot: &Snapshot,
     sound: Result<Result<Option<Extended>, ExtendedError>, Malformed>,
     mut request: Request<CallerBody>,
+    presence: Presence,
     record: &mut AccessRecord,
     page: &mut Option<Page>,
 ) -> Result<Reply, ProxyError> {
     let extended = sound??;
     visit.find_room()?;
-    *page = snapshot.guard.admit(&mut request)?;
+    *page = snapshot.guard.admit(&mut request, presence)?;
     if let Some(answer) = browser::preflight(page.as_ref(), &request)? {
         return Ok(Reply::Own(answer));
     }
@@ -91,11 +94,11 @@ async fn forward(
     if let Some(answer) = max_forwards::count_down(&mut request)? {
         return Ok(Reply::Own(answer));
     }
-    let grant = policy::decide(&caller, target, &request)?;
+    let mut grant = policy::decide(&caller, target, &request)?;
     record.would_refuse(grant.reported());
     upstream::check(&grant.target().upstream)?;
     let permit = record.queue(limits::admit(&caller, &grant)).await?;
-    let mut outgoing = headers::prepare(request, &grant, &caller);
+    let mut outgoing = headers::prepare(request, presence, &mut grant, &caller);
     record.leaves(&mut outgoing);
     let authorized = credential::authorize(grant, outgoing).await?;
     let mut answer = upstream::send(authorized).await?;

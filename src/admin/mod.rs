@@ -17,6 +17,7 @@ use http_body_util::Full;
 use self::refusal::Refusal;
 use crate::browser::Guard;
 use crate::config::{self, ListenAddress};
+use crate::headers::Presence;
 use crate::route;
 use crate::server::{Pulses, State};
 use crate::telemetry::metrics::{self, ProcessFiles};
@@ -87,7 +88,8 @@ impl Admin {
     }
 
     fn page<B>(&self, request: &mut Request<B>) -> Result<Page, Refusal> {
-        self.guard.admit(request).map_err(|_| Refusal::WebPage)?;
+        let presence = Presence::of(request.headers());
+        self.guard.admit(request, presence).map_err(|_| Refusal::WebPage)?;
         if !self.is_meant(request) {
             return Err(Refusal::UnknownHost);
         }

@@ -11,6 +11,7 @@ use crate::caller::{Caller, Callers, Peer, UnknownCaller};
 use crate::config::{Config, Listener};
 use crate::correlation::Correlation;
 use crate::error::ProxyError;
+use crate::headers::Presence;
 use crate::policy::rules::Verdict;
 use crate::policy::{self, Sought};
 use crate::route::{Routes, Target};
@@ -141,7 +142,8 @@ fn through(
     if let Some(fault) = wire::request::fault(&raw(&request)) {
         return Err(refused(fault));
     }
-    let page = Guard::new(&config.browser).admit(&mut request).map_err(refused)?;
+    let presence = Presence::of(request.headers());
+    let page = Guard::new(&config.browser).admit(&mut request, presence).map_err(refused)?;
     if browser::preflight(page.as_ref(), &request).map_err(refused)?.is_some() {
         return Ok(Outlook::Answered);
     }
@@ -199,9 +201,11 @@ fn say_headers(
     lines: &mut Lines<'_>,
 ) -> io::Result<()> {
     let (mut head, ()) = request.clone().into_parts();
-    headers::readdress(&mut head, target);
+    let presence = Presence::of(&head.headers);
+    headers::readdress(&mut head, presence, &target.upstream, target.path.clone());
     caller.take_off_token(&mut head.headers);
-    Correlation::begin(request.headers(), callers).put_on_request(&mut head.headers, target.upstream.traces());
+    let mut correlation = Correlation::begin(request.headers(), presence, callers);
+    correlation.put_on_request(&mut head.headers, target.upstream.traces());
     let (crossing, upstream) = (head.headers, &target.upstream);
     let names = |taken_off: bool| {
         let names = request.headers().keys().filter(|name| **name != HOST && taken_off != crossing.contains_key(*name));

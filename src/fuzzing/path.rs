@@ -12,7 +12,7 @@ use crate::caller::Caller;
 use crate::config::file::parse_with;
 use crate::credential;
 use crate::credential::Authorized;
-use crate::headers::{self, Outgoing};
+use crate::headers::{self, Outgoing, Presence};
 use crate::policy::{self, Grant};
 use crate::route::{RouteError, Routes, Target};
 use crate::secret::source::Source;
@@ -37,9 +37,11 @@ impl RequestPath {
 
     /// The request as it would be sent, and the body that it was signed with. `None`: it is refused.
     pub(super) fn authorize(&self, request: Request<()>, body: &Bytes) -> Option<Request<RequestBody>> {
-        let grant = self.decide(&request)?;
+        let mut grant = self.decide(&request)?;
+        let presence = Presence::of(request.headers());
         let (mut head, ()) = request.into_parts();
-        headers::readdress(&mut head, grant.target());
+        let path = grant.take_path();
+        headers::readdress(&mut head, presence, &grant.target().upstream, path);
         let exchange = Exchange::new();
         let whole = if body.is_empty() {
             RequestBody::Empty

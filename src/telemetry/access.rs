@@ -9,12 +9,13 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::{Method, Request, Response, StatusCode, Uri, response};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, StatusCode, response};
 
 use crate::caller::{Caller, Callers};
 use crate::correlation::{Correlation, RequestId, X_REQUEST_ID};
 use crate::error::{self, ProxyError};
-use crate::headers::Outgoing;
+use crate::headers::{Outgoing, Presence};
 use crate::limits::LimitKind;
 use crate::policy::PolicyError;
 use crate::telemetry::metrics::{self, Ended, Outcome};
@@ -27,7 +28,8 @@ const NOTEWORTHY: Duration = Duration::from_millis(1);
 pub(crate) struct AccessRecord {
     began: Instant,
     method: Option<Method>,
-    uri: Uri,
+    /// Of what was asked for, the query is never told.
+    path: Option<PathAndQuery>,
     correlation: Correlation,
     upstream: Option<Rc<Upstream>>,
     caller: Caller,
@@ -78,22 +80,22 @@ struct Refusal {
 
 impl AccessRecord {
     /// The request's header has come.
-    pub(crate) fn begin<B>(request: &Request<B>, callers: &Callers) -> Self {
-        let correlation = Correlation::begin(request.headers(), callers);
-        Self::new(Some(request.method().clone()), request.uri().clone(), correlation)
+    pub(crate) fn begin<B>(request: &Request<B>, presence: Presence, callers: &Callers) -> Self {
+        let correlation = Correlation::begin(request.headers(), presence, callers);
+        Self::new(Some(request.method().clone()), request.uri().path_and_query().cloned(), correlation)
     }
 
     /// Something came that was no request.
     pub(crate) fn malformed() -> Self {
-        Self::new(None, Uri::default(), Correlation::new())
+        Self::new(None, None, Correlation::new())
     }
 
-    fn new(method: Option<Method>, uri: Uri, correlation: Correlation) -> Self {
+    fn new(method: Option<Method>, path: Option<PathAndQuery>, correlation: Correlation) -> Self {
         metrics::on_worker(|account| account.in_flight.add(1));
         Self {
             began: Instant::now(),
             method,
-            uri,
+            path,
             correlation,
             upstream: None,
             caller: Caller::Anyone,

@@ -115,8 +115,8 @@ async fn ask(upstream: &Rc<Upstream>, probe: &Probe) -> Result<Answer, ProxyErro
     }
     let spoken = Spoken { authority: None, prefixed: false, tls: false };
     let target = Target { upstream: Rc::clone(upstream), path: probe.path.clone(), spoken };
-    let grant = policy::decide(&Caller::Anyone, target, &request)?;
-    let outgoing = headers::prepare_own(request, &grant);
+    let mut grant = policy::decide(&Caller::Anyone, target, &request)?;
+    let outgoing = headers::prepare_own(request, &mut grant);
     let authorized = credential::authorize(grant, outgoing).await?;
     Ok(*upstream::send(authorized).await?)
 }

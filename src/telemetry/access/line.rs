@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
+use http::uri::PathAndQuery;
 use tracing::Level;
 
 use super::{AccessRecord, AnsweredBy};
@@ -53,7 +54,7 @@ impl Told for Line<'_> {
         let exchange = record.exchange.as_deref();
         fields.number(name!("status"), record.status.map(|status| status.as_u16().into()));
         fields.text(name!("method"), record.method.as_ref().map_or("-", Method::as_str));
-        fields.text(name!("path"), if record.method.is_some() { record.uri.path() } else { "-" });
+        fields.text(name!("path"), path(record));
         fields.text(name!("upstream"), record.upstream.as_deref().map(Upstream::name));
         fields.text(name!("caller"), record.caller.name());
         fields.number(name!("duration_us"), micros(self.duration));
@@ -76,6 +77,12 @@ impl Told for Line<'_> {
         let error = record.refusal.as_ref().map(|refusal| &*refusal.error);
         fields.text(name!("error"), error.or(record.broken_off.as_deref()));
     }
+}
+
+fn path(record: &AccessRecord) -> &str {
+    // RFC 9112 3.2.3: the target of `CONNECT` has none.
+    let written = || record.path.as_ref().map_or("", PathAndQuery::path);
+    if record.method.is_some() { written() } else { "-" }
 }
 
 fn tell_phases(phases: &Phases, fields: &mut impl Fields) {
