@@ -50,8 +50,7 @@ impl TraceParent {
 
     /// The trace's id: 32 hexadecimal digits.
     pub(crate) fn id(&self) -> &str {
-        let id = self.0.as_bytes().get(3..35).unwrap_or_default();
-        std::str::from_utf8(id).unwrap_or_default()
+        self.0.to_str().ok().and_then(|text| text.get(3..35)).unwrap_or_default()
     }
 
     pub(crate) fn value(&self) -> &HeaderValue {

@@ -53,27 +53,27 @@ impl Told for Line<'_> {
         let record = self.record;
         let exchange = record.exchange.as_deref();
         fields.number(name!("status"), record.status.map(|status| status.as_u16().into()));
-        fields.text(name!("method"), record.method.as_ref().map_or("-", Method::as_str));
+        fields.plain(name!("method"), record.method.as_ref().map_or("-", Method::as_str));
         fields.text(name!("path"), path(record));
-        fields.text(name!("upstream"), record.upstream.as_deref().map(Upstream::name));
-        fields.text(name!("caller"), record.caller.name());
+        fields.plain(name!("upstream"), record.upstream.as_deref().map(Upstream::name));
+        fields.plain(name!("caller"), record.caller.name());
         fields.number(name!("duration_us"), micros(self.duration));
         fields.number(name!("sent"), exchange.map_or(0, Exchange::sent));
         fields.number(name!("received"), record.received);
         // Nobody waited for the end: the caller went away, or the upstream's body broke off.
         fields.flag(name!("cut"), (!record.finished).then_some(true));
-        fields.text(name!("ended_by"), record.tunnel.as_ref().and_then(|tunnel| tunnel.ended_by));
+        fields.plain(name!("ended_by"), record.tunnel.as_ref().and_then(|tunnel| tunnel.ended_by));
         fields.text(name!("would_refuse"), record.would_refuse.as_deref());
         fields.number(name!("scrubbed"), (record.scrubbed > 0).then_some(record.scrubbed));
-        fields.text(name!("answered_by"), record.answered_by.map(answerer));
+        fields.plain(name!("answered_by"), record.answered_by.map(answerer));
         fields.number(name!("queue_us"), record.queued.map(micros));
         if let Some(exchange) = exchange {
             tell_phases(exchange.phases(), fields);
         }
-        fields.text(name!("request_id"), record.request_id().as_str());
-        fields.text(name!("upstream_request_id"), record.upstream_request_id.as_ref().map(RequestId::as_str));
-        fields.text(name!("trace_id"), record.correlation.trace.as_ref().map(TraceParent::id));
-        fields.text(name!("problem"), record.refusal.as_ref().map(|refusal| refusal.slug));
+        fields.plain(name!("request_id"), record.request_id().as_str());
+        fields.plain(name!("upstream_request_id"), record.upstream_request_id.as_ref().map(RequestId::as_str));
+        fields.plain(name!("trace_id"), record.correlation.trace.as_ref().map(TraceParent::id));
+        fields.plain(name!("problem"), record.refusal.as_ref().map(|refusal| refusal.slug));
         let error = record.refusal.as_ref().map(|refusal| &*refusal.error);
         fields.text(name!("error"), error.or(record.broken_off.as_deref()));
     }

@@ -13,6 +13,8 @@ pub(in crate::telemetry) trait Fields {
     fn put_number(&mut self, name: &'static Name, value: u64);
     fn put_flag(&mut self, name: &'static Name, value: bool);
     fn put_text(&mut self, name: &'static Name, value: &str);
+    /// As [`put_text`](Self::put_text), of a value that by its kind holds nothing that any format would escape.
+    fn put_plain(&mut self, name: &'static Name, value: &str);
 
     #[inline(always)]
     fn number(&mut self, name: &'static Name, value: impl Into<Option<u64>>) {
@@ -32,6 +34,13 @@ pub(in crate::telemetry) trait Fields {
     fn text<'a>(&mut self, name: &'static Name, value: impl Into<Option<&'a str>>) {
         if let Some(value) = value.into() {
             self.put_text(name, value);
+        }
+    }
+
+    #[inline(always)]
+    fn plain<'a>(&mut self, name: &'static Name, value: impl Into<Option<&'a str>>) {
+        if let Some(value) = value.into() {
+            self.put_plain(name, value);
         }
     }
 }

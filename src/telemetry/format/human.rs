@@ -172,6 +172,10 @@ impl fields::Fields for Fields<'_> {
     fn put_text(&mut self, name: &'static Name, value: &str) {
         self.text(name.plain, value);
     }
+
+    fn put_plain(&mut self, name: &'static Name, value: &str) {
+        self.text(name.plain, value);
+    }
 }
 
 #[cfg(test)]

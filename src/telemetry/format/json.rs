@@ -60,6 +60,14 @@ impl Fields for JsonFields<'_> {
         write_escaped(self.line, value);
         self.line.push('"');
     }
+
+    #[inline(always)]
+    fn put_plain(&mut self, name: &'static Name, value: &str) {
+        debug_assert!(is_plain(value));
+        self.line.push_str(name.quoted);
+        self.line.push_str(value);
+        self.line.push('"');
+    }
 }
 
 impl JsonFields<'_> {
