@@ -148,7 +148,8 @@ pub(crate) fn clean_answer_trailers(trailers: &mut HeaderMap) {
 
 /// Whether a field is one of `managed`, which are folded, or one for which `drops` holds; or could be taken for one.
 fn may_not_cross(name: &HeaderName, managed: &[HeaderName], drops: impl Fn(&str) -> bool) -> bool {
-    drops(name.as_str()) || managed.contains(name) || alias::is_alias(name.as_str(), managed, drops)
+    let text = name.as_str();
+    drops(text) || managed.contains(name) || alias::is_alias(text, managed, drops)
 }
 
 /// Removes the fields for which `drops` holds, and with `Connection` those that it names.
@@ -167,7 +168,10 @@ fn remove(headers: &mut HeaderMap, drops: impl Fn(&HeaderName) -> bool) {
 
 /// Whether an option of `Connection` names what goes without being named: nearly always, it is the only one.
 fn goes_anyway(option: &[u8]) -> bool {
-    option.eq_ignore_ascii_case(b"keep-alive") || option.eq_ignore_ascii_case(b"close")
+    // As they are nearly always written, and then however else.
+    matches!(option, b"keep-alive" | b"close")
+        || option.eq_ignore_ascii_case(b"keep-alive")
+        || option.eq_ignore_ascii_case(b"close")
 }
 
 /// The fields that a `Connection` field names.
