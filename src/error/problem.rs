@@ -106,7 +106,7 @@ impl ProxyError {
 
 fn malformed(error: Malformed) -> Problem {
     let (status, slug, title) = match error {
-        Malformed::HeaderTooLarge | Malformed::TooManyFields | Malformed::ManyFields => {
+        Malformed::HeaderTooLarge | Malformed::TooManyFields => {
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "header-too-large", "Request header too large")
         }
         Malformed::Version | Malformed::Http2 => {
@@ -138,7 +138,7 @@ fn malformed(error: Malformed) -> Problem {
         Malformed::TwoFramings => "A request may have Content-Length or Transfer-Encoding, not both.",
         Malformed::Chunk => "A chunk of the body is malformed.",
         Malformed::HeaderTooLarge => "The header is larger than 64 KiB.",
-        Malformed::TooManyFields | Malformed::ManyFields => "The header has more than 128 fields.",
+        Malformed::TooManyFields => "The header has more than 128 fields.",
         Malformed::StatusLine | Malformed::TooManyInterim => "The message is malformed.",
     };
     Problem { status, slug, title, detail, proxy_error: "http_request_error" }

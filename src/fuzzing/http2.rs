@@ -57,7 +57,7 @@ fn let_through(data: &[u8]) -> Option<Request<()>> {
     Some(request)
 }
 
-/// The same request, with its authority in `Host`. `None`: the screen does not let it through.
+/// The same request, with its authority in `Host`. `None`: it would not be read.
 fn in_http1(request: &Request<()>) -> Option<Request<()>> {
     let path = request.uri().path_and_query().map(PathAndQuery::as_str)?;
     let mut headers: HeaderMap = request.headers().clone();

@@ -42,7 +42,7 @@ pub fn matching(data: &[u8]) {
     if request::alone(wire.as_bytes()).is_none() {
         return;
     }
-    let Ok(uri) = Uri::try_from(target) else { panic!("the screen lets a target through that is none: {target:?}") };
+    let Ok(uri) = Uri::try_from(target) else { panic!("a target was read that is none: {target:?}") };
     let Ok(value) = HeaderValue::from_str(host.trim_matches([' ', '\t'])) else { return };
     let mut request = Request::new(());
     *request.uri_mut() = uri;

@@ -265,7 +265,6 @@ mod tests {
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
     use std::path::Path;
-    use std::sync::Arc;
     use std::time::Duration;
 
     use tokio::runtime::{Builder, LocalOptions};

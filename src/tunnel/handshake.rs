@@ -10,7 +10,7 @@ use crate::headers::{names_token, single};
 
 /// Whether a request, if it has no body, asks for a WebSocket and nothing else.
 ///
-/// What the screen takes for one is more: it keeps back what comes after the header.
+/// What the reader takes for one is more: it keeps back what comes after the header.
 pub(crate) fn is_asked_for(head: &request::Parts) -> bool {
     head.method == Method::GET
         && head.version == Version::HTTP_11

@@ -1,10 +1,13 @@
 //! A message's body, taken out of its framing (RFC 9112 6 and 7): so many bytes, chunks, or all until the close.
 
+mod chunk;
+
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
-use super::fields::{Block, is_token, split_line};
-use super::{MAX_REQUEST_FIELDS, Malformed};
+use self::chunk::chunk_size;
+use super::Malformed;
+use super::fields::{Block, split_line};
 
 /// A chunk's size line may not be longer. Extensions are checked, and go no further.
 const MAX_CHUNK_LINE: usize = 4096;
@@ -156,7 +159,7 @@ impl Decoder {
             State::ChunkData { remaining } => Ok(data(take(bytes, remaining))),
             State::Trailers(block) => {
                 let Some(end) = block.fields(bytes)? else { return Ok(Step::More) };
-                let block = std::mem::replace(block, Box::new(Block::new(0)));
+                let block = std::mem::replace(block, Box::new(Block::new()));
                 self.state = State::End;
                 Ok(Step::Trailers(end, block))
             }
@@ -172,7 +175,7 @@ impl Decoder {
         let line = if self.takes_padding { line.trim_ascii_end() } else { line };
         let (state, length) = match chunk_size(line).ok_or(Malformed::Chunk)? {
             0 if bytes.get(end + 1..end + 3) == Some(b"\r\n") => (State::End, end + 3),
-            0 => (State::Trailers(Box::new(Block::new(MAX_REQUEST_FIELDS))), end + 1),
+            0 => (State::Trailers(Box::new(Block::new())), end + 1),
             remaining => (State::ChunkData { remaining }, end + 1),
         };
         self.state = state;
@@ -189,54 +192,6 @@ fn take(bytes: &[u8], remaining: &mut u64) -> usize {
     let length = usize::try_from(*remaining).map_or(bytes.len(), |remaining| remaining.min(bytes.len()));
     *remaining -= length as u64;
     length
-}
-
-/// A chunk's size line (RFC 9112 7.1): hexadecimal digits, then extensions.
-fn chunk_size(line: &[u8]) -> Option<u64> {
-    let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
-    let (digits, extensions) = line.split_at_checked(digits)?;
-    if digits.is_empty() || digits.len() > 15 || !are_chunk_extensions(extensions) {
-        return None;
-    }
-    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-}
-
-/// `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )` (RFC 9112 7.1.1).
-fn are_chunk_extensions(mut rest: &[u8]) -> bool {
-    let token = |bytes: &[u8]| bytes.iter().take_while(|&&b| is_token(&[b])).count();
-    while !rest.is_empty() {
-        let Some(after) = rest.trim_ascii_start().strip_prefix(b";") else { return false };
-        let after = after.trim_ascii_start();
-        let name = token(after);
-        if name == 0 {
-            return false;
-        }
-        rest = after.get(name..).unwrap_or_default();
-        if let Some(value) = rest.trim_ascii_start().strip_prefix(b"=") {
-            let value = value.trim_ascii_start();
-            let length = if value.starts_with(b"\"") { quoted_string(value) } else { token(value) };
-            if length == 0 {
-                return false;
-            }
-            rest = value.get(length..).unwrap_or_default();
-        }
-    }
-    true
-}
-
-/// The length of the quoted string that `bytes` begins with; 0 if it is none.
-fn quoted_string(bytes: &[u8]) -> usize {
-    let mut escaped = false;
-    for (at, &b) in bytes.iter().enumerate().skip(1) {
-        match b {
-            _ if b != b'\t' && (b < b' ' || b == 0x7f) => return 0,
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return at + 1,
-            _ => {}
-        }
-    }
-    0
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use super::{MAX_HEADER_BYTES, MAX_REQUEST_FIELDS, Malformed};
+use super::{MAX_FIELDS, MAX_HEADER_BYTES, Malformed};
 use crate::octets::{AT_ONCE, Octets};
 
 /// So many fields a message usually has at most, with those that sidekey puts on.
@@ -44,13 +44,12 @@ pub(super) struct Block {
     /// So many bytes hold no further line end.
     scanned: usize,
     lines: SmallVec<[FieldLine; USUALLY]>,
-    max_fields: usize,
     pub(super) framing: FramingFields,
 }
 
 impl Block {
-    pub(super) fn new(max_fields: usize) -> Self {
-        Self { read: 0, scanned: 0, lines: SmallVec::new(), max_fields, framing: FramingFields::default() }
+    pub(super) fn new() -> Self {
+        Self { read: 0, scanned: 0, lines: SmallVec::new(), framing: FramingFields::default() }
     }
 
     /// The next line, without its CRLF, if all of it has come; the first line of a header is not a field.
@@ -74,9 +73,8 @@ impl Block {
                 }
                 return Ok(Some(self.read));
             }
-            if self.lines.len() >= self.max_fields {
-                let roomy = self.max_fields >= MAX_REQUEST_FIELDS;
-                return Err(if roomy { Malformed::TooManyFields } else { Malformed::ManyFields });
+            if self.lines.len() >= MAX_FIELDS {
+                return Err(Malformed::TooManyFields);
             }
             let (name, value, length) = field_line(rest)?;
             self.framing.note(name, value)?;

@@ -8,7 +8,7 @@ use hyper::ext::Protocol;
 
 use super::fields::decimal;
 use super::request::is_path;
-use super::{MAX_HEADER_BYTES, MAX_REQUEST_FIELDS, Malformed};
+use super::{MAX_FIELDS, MAX_HEADER_BYTES, Malformed};
 
 /// What each field counts for beyond its name and value (RFC 9113 6.5.2).
 const FIELD_OVERHEAD: usize = 32;
@@ -30,7 +30,7 @@ pub(crate) fn check<B>(request: &mut Request<B>) -> Result<(), Malformed> {
 }
 
 fn check_fields(headers: &HeaderMap) -> Result<(), Malformed> {
-    if headers.len() > MAX_REQUEST_FIELDS {
+    if headers.len() > MAX_FIELDS {
         return Err(Malformed::TooManyFields);
     }
     let size = |(name, value): (&http::HeaderName, &HeaderValue)| name.as_str().len() + value.len() + FIELD_OVERHEAD;

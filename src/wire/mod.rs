@@ -1,24 +1,19 @@
-//! Stage 1: is it HTTP, beyond doubt? The grammar of RFC 9112, read strictly. hyper parses messages; what is here decides
-//! which bytes hyper may see, so that sidekey, hyper and the other side can never disagree about where a message ends.
+//! Stage 1: is it HTTP, beyond doubt? The grammar of RFC 9112, read strictly, once, and by nobody else: what is read here
+//! is what the path decides on, and every message is written anew from that. So there is no second reader who could find its
+//! end in another place.
 //!
-//! [`Screen`] stands between a socket and hyper. It holds back a header, or a line of a chunked body, until it is
-//! complete and sound, and lets nothing after the first fault through, nor a request that came in one read with it.
+//! [`request`] and [`response`] read heads, [`body`] takes bodies out of their framing, [`encode`] writes both; [`http2`] holds
+//! HTTP/2 to the same rules. Nothing after the first fault is read, nor a request that came in one read with it.
 
-#[allow(dead_code, reason = "until both halves of the path use it")]
 pub(crate) mod body;
-#[allow(dead_code, reason = "until both halves of the path use it")]
 pub(crate) mod encode;
 pub(crate) mod fields;
 pub(crate) mod http2;
-#[allow(dead_code, reason = "until both halves of the path use it")]
 pub(crate) mod request;
-#[allow(dead_code, reason = "until both halves of the path use it")]
 pub(crate) mod response;
-mod screen;
 mod tcp;
 mod tls;
 
-pub(crate) use self::screen::{Framing, Screen};
 pub(crate) use self::tcp::Tcp;
 pub(crate) use self::tls::TlsStream;
 
@@ -26,12 +21,8 @@ pub(crate) use self::tls::TlsStream;
 pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// What h2 may hold of a header: more than sidekey lets pass, so that it is sidekey that answers what is too large.
 pub(crate) const MAX_HEADER_LIST: u32 = 2 * MAX_HEADER_BYTES as u32;
-/// What hyper may hold of one direction: twice the largest header that the screen lets through.
-pub(crate) const MAX_BUFFER: usize = 2 * MAX_HEADER_BYTES;
-/// Nor may a header have more fields: that of a request,
-pub(crate) const MAX_REQUEST_FIELDS: usize = 128;
-/// or that of a response, or of any message that hyper reads without being told to make room first.
-pub(crate) const USUAL_FIELDS: usize = 100;
+/// Nor may it have more fields.
+pub(crate) const MAX_FIELDS: usize = 128;
 
 /// What is wrong with a message. The texts are public: they say which rule, never what was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,9 +55,6 @@ pub(crate) enum Malformed {
     HeaderTooLarge,
     #[error("the header has more than 128 fields")]
     TooManyFields,
-    /// Not a fault: hyper must make room before it can read this one.
-    #[error("the header has more than 100 fields")]
-    ManyFields,
     /// Not a fault: it must be read by other rules.
     #[error("the connection begins with the preface of HTTP/2")]
     Http2,

@@ -1,18 +1,18 @@
 //! Requests, as the caller sends them: each head is read once, strictly, and what is said of its body with it.
 
-use bytes::{Bytes, BytesMut};
-use http::uri::{Scheme, Uri};
-use http::{Method, Version, request};
+mod line;
 
+use bytes::{Bytes, BytesMut};
+use http::{Method, Uri, Version, request};
+
+use self::line::RequestLine;
+pub(super) use self::line::is_path;
 use super::body::Decoder;
-use super::fields::{Block, FramingFields, TARGET, class, is_token};
-use super::{MAX_HEADER_BYTES, MAX_REQUEST_FIELDS, Malformed};
+use super::fields::{Block, FramingFields};
+use super::{MAX_HEADER_BYTES, Malformed};
 
 /// What an HTTP/2 caller begins with (RFC 9113 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// `http::Uri` takes no longer one.
-const MAX_TARGET: usize = u16::MAX as usize - 1;
 
 /// Reads the heads of a caller's requests.
 pub(crate) struct RequestReader {
@@ -36,17 +36,9 @@ pub(crate) struct RequestHead {
     pub(crate) asks_for_websocket: bool,
 }
 
-/// Where the parts of a request line are, counted from its beginning.
-#[derive(Clone, Copy)]
-struct RequestLine {
-    method: usize,
-    target: usize,
-    is_http10: bool,
-}
-
 impl RequestReader {
     pub(crate) fn new() -> Self {
-        Self { blank: 0, block: Block::new(MAX_REQUEST_FIELDS), line: None, is_first: true }
+        Self { blank: 0, block: Block::new(), line: None, is_first: true }
     }
 
     /// Takes a head off the front of `bytes`, with the empty lines before it. `None`: more is needed, with what was looked at
@@ -76,7 +68,7 @@ impl RequestReader {
         let line = match self.line {
             Some(line) => line,
             None => match self.block.line(bytes)? {
-                Some(line) => match request_line(line) {
+                Some(line) => match RequestLine::read(line) {
                     Ok(line) => *self.line.insert(line),
                     Err(Malformed::Version) if self.is_first && blank == 0 => return self.preface(bytes),
                     Err(fault) => return Err(fault),
@@ -181,49 +173,6 @@ fn check_fields(line: RequestLine, framing: &FramingFields) -> Result<(), Malfor
         return Err(Malformed::TransferEncoding);
     }
     Ok(())
-}
-
-fn request_line(line: &[u8]) -> Result<RequestLine, Malformed> {
-    let first = memchr::memchr(b' ', line).ok_or(Malformed::RequestLine)?;
-    let last = memchr::memrchr(b' ', line).ok_or(Malformed::RequestLine)?;
-    let method = line.get(..first).unwrap_or_default();
-    let target = line.get(first + 1..last).ok_or(Malformed::RequestLine)?;
-    if !is_token(method) {
-        return Err(Malformed::RequestLine);
-    }
-    let is_http10 = match line.get(last + 1..).unwrap_or_default() {
-        b"HTTP/1.1" => false,
-        b"HTTP/1.0" => true,
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
-            return Err(Malformed::Version);
-        }
-        _ => return Err(Malformed::RequestLine),
-    };
-    let legal = is_path(target) || (are_legal(target) && is_other_form(method, target));
-    if legal { Ok(RequestLine { method: first, target: last, is_http10 }) } else { Err(Malformed::Target) }
-}
-
-/// A path and perhaps a query, of what a URL may hold.
-pub(super) fn is_path(target: &[u8]) -> bool {
-    target.starts_with(b"/") && target.len() <= MAX_TARGET && are_legal(target) && !has_quote_in_query(target)
-}
-
-fn are_legal(target: &[u8]) -> bool {
-    target.iter().all(|&b| class(b) & TARGET != 0)
-}
-
-/// `http::Uri`, too, takes a quotation mark in a path alone.
-fn has_quote_in_query(target: &[u8]) -> bool {
-    memchr::memchr(b'"', target).is_some() && target.iter().skip_while(|&&b| b != b'?').any(|&b| b == b'"')
-}
-
-/// An absolute http URL; or, for `CONNECT` alone, an authority, so that the request path can answer 405.
-fn is_other_form(method: &[u8], target: &[u8]) -> bool {
-    let Ok(uri) = Uri::try_from(target) else { return false };
-    match uri.scheme() {
-        Some(scheme) => *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS,
-        None => method == b"CONNECT" && uri.authority().is_some(),
-    }
 }
 
 #[cfg(test)]

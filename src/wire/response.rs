@@ -4,9 +4,9 @@ use bytes::{Bytes, BytesMut};
 use http::{StatusCode, Version, response};
 use hyper::ext::ReasonPhrase;
 
+use super::Malformed;
 use super::body::Decoder;
 use super::fields::Block;
-use super::{MAX_REQUEST_FIELDS, Malformed};
 
 /// So many interim responses are waited through for one request.
 pub(crate) const MAX_INTERIM: usize = 16;
@@ -38,7 +38,7 @@ struct StatusLine {
 
 impl ResponseReader {
     pub(crate) fn new() -> Self {
-        Self { interim: 0, block: Block::new(MAX_REQUEST_FIELDS), line: None }
+        Self { interim: 0, block: Block::new(), line: None }
     }
 
     /// Takes a head off the front of `bytes`, the answer to a HEAD if `to_head`. `None`: more is needed, with what was looked at

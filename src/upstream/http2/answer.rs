@@ -10,7 +10,7 @@ use http::header::CONTENT_LENGTH;
 use http_body::{Frame, SizeHint};
 
 use super::StreamError;
-use crate::wire::{Malformed, USUAL_FIELDS};
+use crate::wire::{MAX_FIELDS, Malformed};
 
 /// The body of an answer. Dropping it before its end resets the stream.
 pub(crate) struct AnswerStream {
@@ -81,8 +81,8 @@ impl AnswerStream {
             let trailers = ready!(self.stream.poll_trailers(cx));
             self.state = State::Ended;
             return match trailers {
-                Ok(Some(trailers)) if trailers.len() > USUAL_FIELDS => {
-                    Poll::Ready(Some(Err(Malformed::ManyFields.into())))
+                Ok(Some(trailers)) if trailers.len() > MAX_FIELDS => {
+                    Poll::Ready(Some(Err(Malformed::TooManyFields.into())))
                 }
                 Ok(Some(trailers)) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
                 Ok(None) => Poll::Ready(None),

@@ -22,7 +22,7 @@ use crate::upstream::body::{Exchange, RequestBody};
 use crate::upstream::connection::{Failed, Fault, Lost, Received};
 use crate::upstream::http1::overdue;
 use crate::wire::response::MAX_INTERIM;
-use crate::wire::{Malformed, USUAL_FIELDS};
+use crate::wire::{MAX_FIELDS, Malformed};
 
 /// Some time after any timeout: the exchange sets the alarm.
 const FIRST_ALARM: Duration = Duration::from_secs(24 * 60 * 60);
@@ -100,8 +100,7 @@ impl Line {
             return Err(lost(StreamError::from(error).into(), Some(body)));
         }
         let (ended, stays_open) = (body.is_end_stream(), head.method == Method::CONNECT);
-        let sent =
-            self.translate(head).and_then(|request| Ok(sender.send_request(request, ended && !stays_open)?));
+        let sent = self.translate(head).and_then(|request| Ok(sender.send_request(request, ended && !stays_open)?));
         let (response, stream) = sent.map_err(|error| lost(error.into(), None))?;
         Ok((Waiting { response, interim: 0 }, Upload::new(stream, body, ended)))
     }
@@ -169,8 +168,8 @@ fn receive(
     asked: Option<Connect>,
 ) -> Result<Response<Received>, StreamError> {
     let (mut head, stream) = response.into_parts();
-    if head.headers.len() > USUAL_FIELDS {
-        return Err(Malformed::ManyFields.into());
+    if head.headers.len() > MAX_FIELDS {
+        return Err(Malformed::TooManyFields.into());
     }
     let body = match asked.filter(|_| Connect::is_agreed_to(head.status)) {
         Some(asked) => {
