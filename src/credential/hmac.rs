@@ -210,7 +210,9 @@ fn push(text: &mut Vec<u8>, parts: &[&str]) {
 /// In lower case, as the vendor compares it.
 fn hex(bytes: &[u8]) -> String {
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
+    text
 }
 
 #[cfg(test)]
