@@ -134,14 +134,15 @@ impl Sought<'_> {
 /// Whether some server takes the method or path from this field.
 pub(crate) fn names_another(name: &HeaderName) -> bool {
     let text = name.as_str();
-    let is_one = || OVERRIDES.contains(name) || alias::is_alias(text, &OVERRIDES, |_| false);
-    // Most names need no look at each: all of them begin with `x-`, which may have `http-` before it, or what is no letter;
-    // all of them begin like an alias, and none is longer than what is taken for it.
+    // Most names need no look at each: all of them begin with `x-`, which may have `http-` before it, or what is no letter,
+    // and none is longer than what is taken for it.
     let begins_one = |first: &u8| matches!(first, b'x' | b'h') || !first.is_ascii_alphanumeric();
-    text.len() >= SHORTEST_OVERRIDE
-        && text.as_bytes().first().is_some_and(begins_one)
-        && !alias::stands_alone(text)
-        && is_one()
+    text.len() >= SHORTEST_OVERRIDE && text.as_bytes().first().is_some_and(begins_one) && is_override(name)
+}
+
+fn is_override(name: &HeaderName) -> bool {
+    let is_one = || OVERRIDES.contains(name) || alias::is_alias(name.as_str(), &OVERRIDES, |_| false);
+    !alias::stands_alone(name.as_str()) && is_one()
 }
 
 impl Grant {

@@ -39,19 +39,18 @@ fn bit(asked: Asked) -> u16 {
 /// Sorted by length, which most names differ in.
 fn asked(name: &HeaderName) -> Option<Asked> {
     let name = name.as_str();
-    let (known, asked) = match name.len() {
-        2 => ("te", Asked::Te),
-        6 if name == "expect" => return Some(Asked::Expect),
-        6 => ("origin", Asked::Origin),
-        7 => ("upgrade", Asked::Upgrade),
-        10 => ("tracestate", Asked::TraceState),
-        11 => ("traceparent", Asked::TraceParent),
-        12 => ("x-request-id", Asked::XRequestId),
-        14 if name == "sec-fetch-site" => return Some(Asked::SecFetchSite),
-        14 => ("content-length", Asked::ContentLength),
+    Some(match name.len() {
+        2 if name == "te" => Asked::Te,
+        6 if name == "expect" => Asked::Expect,
+        6 if name == "origin" => Asked::Origin,
+        7 if name == "upgrade" => Asked::Upgrade,
+        10 if name == "tracestate" => Asked::TraceState,
+        11 if name == "traceparent" => Asked::TraceParent,
+        12 if name == "x-request-id" => Asked::XRequestId,
+        14 if name == "content-length" => Asked::ContentLength,
+        14 if name == "sec-fetch-site" => Asked::SecFetchSite,
         _ => return None,
-    };
-    (name == known).then_some(asked)
+    })
 }
 
 #[cfg(test)]
