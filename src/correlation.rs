@@ -4,6 +4,8 @@
 mod request_id;
 mod trace_parent;
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -30,7 +32,7 @@ pub(crate) struct Correlation {
 
 impl Correlation {
     /// The ids that the caller sent, if they may be logged: what holds a caller's token is replaced, whoever sent it.
-    pub(crate) fn begin(headers: &HeaderMap, presence: Presence, callers: &Callers) -> Self {
+    pub(crate) fn begin(headers: &HeaderMap, presence: Presence, callers: &Callers, now: Instant) -> Self {
         let only = |asked, name| presence.of_field(asked).then(|| single(headers, name).ok().flatten()).flatten();
         let request_id = only(Asked::XRequestId, &X_REQUEST_ID)
             .filter(|value| !callers.have_token_in(value.as_bytes()))
@@ -41,7 +43,7 @@ impl Correlation {
         });
         Self {
             taken_over: request_id.is_some(),
-            request_id: request_id.unwrap_or_else(RequestId::new),
+            request_id: request_id.unwrap_or_else(|| RequestId::new(now)),
             trace,
             presence,
         }
@@ -49,13 +51,18 @@ impl Correlation {
 
     /// The ids of something that was no request.
     pub(crate) fn new() -> Self {
-        Self { request_id: RequestId::new(), taken_over: false, trace: None, presence: Presence::default() }
+        Self {
+            request_id: RequestId::new(Instant::now()),
+            taken_over: false,
+            trace: None,
+            presence: Presence::default(),
+        }
     }
 
     /// Replaces what holds the vendor's own credential: it would stand in the log.
     pub(crate) fn forget_secrets(&mut self, scrubber: &Scrubber) {
         if self.taken_over && scrubber.finds_in(self.request_id.value().as_bytes()) {
-            self.request_id = RequestId::new();
+            self.request_id = RequestId::new(Instant::now());
         }
         self.trace.take_if(|trace| scrubber.finds_in(trace.value().as_bytes()));
     }

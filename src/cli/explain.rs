@@ -2,6 +2,7 @@
 //! stages say; no secret is in it.
 
 use std::io::{self, Write};
+use std::time::Instant;
 
 use http::header::HOST;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
@@ -204,7 +205,7 @@ fn say_headers(
     let presence = Presence::of(&head.headers);
     headers::readdress(&mut head, presence, &target.upstream, target.path.clone());
     caller.take_off_token(&mut head.headers);
-    let mut correlation = Correlation::begin(request.headers(), presence, callers);
+    let mut correlation = Correlation::begin(request.headers(), presence, callers, Instant::now());
     correlation.put_on_request(&mut head.headers, target.upstream.traces());
     let (crossing, upstream) = (head.headers, &target.upstream);
     let names = |taken_off: bool| {

@@ -1,12 +1,13 @@
 //! `X-Request-Id`: a caller's own, or a UUIDv7.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use http::HeaderValue;
 use uuid::Builder;
 use uuid::fmt::Hyphenated;
 
 use crate::byte_set::ByteSet;
+use crate::telemetry::clock;
 use crate::{correlation, random};
 
 /// Room for a UUID with words around it.
@@ -20,9 +21,8 @@ pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
     /// A new one (RFC 9562 5.7), which sorts by time.
-    pub(super) fn new() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = u64::try_from(now.as_millis()).unwrap_or_default();
+    pub(super) fn new(at: Instant) -> Self {
+        let millis = clock::unix_millis_at(at);
         let random = random::number().to_ne_bytes().first_chunk().copied().unwrap_or_default();
         let mut text = [0; Hyphenated::LENGTH];
         Builder::from_unix_timestamp_millis(millis, &random).into_uuid().hyphenated().encode_lower(&mut text);
@@ -49,6 +49,7 @@ impl RequestId {
 mod tests {
     use std::collections::HashSet;
     use std::thread;
+    use std::time::Instant;
 
     use http::HeaderValue;
     use proptest::prelude::{any, proptest};
@@ -57,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_new_id_is_a_uuid_of_version_7_and_no_other_thread_has_it() {
-        let draw = || (0..10_000).map(|_| RequestId::new().as_str().to_owned()).collect::<Vec<_>>();
+        let draw = || (0..10_000).map(|_| RequestId::new(Instant::now()).as_str().to_owned()).collect::<Vec<_>>();
         let threads: Vec<_> = (0..4).map(|_| thread::spawn(draw)).collect();
         let ids: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());

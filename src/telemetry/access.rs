@@ -81,19 +81,20 @@ struct Refusal {
 impl AccessRecord {
     /// The request's header has come.
     pub(crate) fn begin<B>(request: &Request<B>, presence: Presence, callers: &Callers) -> Self {
-        let correlation = Correlation::begin(request.headers(), presence, callers);
-        Self::new(Some(request.method().clone()), request.uri().path_and_query().cloned(), correlation)
+        let began = Instant::now();
+        let correlation = Correlation::begin(request.headers(), presence, callers, began);
+        Self::new(began, Some(request.method().clone()), request.uri().path_and_query().cloned(), correlation)
     }
 
     /// Something came that was no request.
     pub(crate) fn malformed() -> Self {
-        Self::new(None, None, Correlation::new())
+        Self::new(Instant::now(), None, None, Correlation::new())
     }
 
-    fn new(method: Option<Method>, path: Option<PathAndQuery>, correlation: Correlation) -> Self {
+    fn new(began: Instant, method: Option<Method>, path: Option<PathAndQuery>, correlation: Correlation) -> Self {
         metrics::on_worker(|account| account.in_flight.add(1));
         Self {
-            began: Instant::now(),
+            began,
             method,
             path,
             correlation,

@@ -1,13 +1,18 @@
 //! The time of a log line, in RFC 3339 with microseconds.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 thread_local! {
     /// The second that was written last, and how: a calendar is consulted once a second, not once a line.
     static SECOND: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+    /// When this thread last asked for the time of day, and what it was.
+    static ASKED: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
 }
+
+/// After so long, the time of day is asked for again: it may have been set.
+const GOOD_FOR: Duration = Duration::from_secs(1);
 
 /// As much of `2026-11-22T06:40:00.000000Z` as stays the same for a second.
 const WHOLE_SECONDS: usize = "2026-11-22T06:40:00".len();
@@ -43,6 +48,20 @@ impl Moment {
 pub(crate) fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or_default()
+}
+
+/// The same of a moment that is known otherwise. Nearly always, it is counted on from when the system was asked last.
+pub(crate) fn unix_millis_at(moment: Instant) -> u64 {
+    let counted = |(asked, time): (Instant, Duration)| {
+        let since = moment.checked_duration_since(asked).filter(|since| *since < GOOD_FOR)?;
+        Some(time + since)
+    };
+    let time = ASKED.get().and_then(counted).unwrap_or_else(|| {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        ASKED.set(Some((moment, time)));
+        time
+    });
+    u64::try_from(time.as_millis()).unwrap_or_default()
 }
 
 /// When that was. `None`: 0, which is never.
@@ -88,9 +107,19 @@ pub(crate) fn rfc3339(at: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::{Duration, Instant, UNIX_EPOCH};
 
-    use super::{rfc3339, write_now};
+    use super::{GOOD_FOR, rfc3339, unix_millis, unix_millis_at, write_now};
+
+    #[test]
+    fn a_moment_has_the_time_of_day_that_it_was() {
+        let first = Instant::now();
+        let (before, told) = (unix_millis(), unix_millis_at(first));
+        assert!((before..=unix_millis()).contains(&told));
+        // Within a second it is counted on, and after that it is asked for.
+        assert_eq!(unix_millis_at(first + Duration::from_millis(999)), told + 999);
+        assert!(unix_millis_at(first + GOOD_FOR) <= unix_millis());
+    }
 
     #[test]
     fn a_time_is_rfc_3339_with_microseconds() {
