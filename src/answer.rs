@@ -169,6 +169,9 @@ impl Drop for AnswerBody {
         } else if self.visit.is_overdue() {
             self.break_off(&BrokenAnswer::Overdue);
         }
-        self.visit.end();
+        let now = self.visit.end();
+        if let Some(record) = &mut self.record {
+            record.end_at(now);
+        }
     }
 }

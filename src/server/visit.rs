@@ -105,13 +105,15 @@ impl Visit {
         self.broken.set(true);
     }
 
-    /// Its answer has gone out, or never will.
-    pub(crate) fn end(&self) {
+    /// Its answer has gone out, or never will: as of now, which is told.
+    pub(crate) fn end(&self) -> Instant {
         self.stage.set(Stage::Idle);
         self.waiting_until.set(None);
         self.due.set(None);
         self.overdue.set(false);
-        self.idle_since.set(Instant::now());
+        let now = Instant::now();
+        self.idle_since.set(now);
+        now
     }
 
     /// Its answer is a 101: the connection is no HTTP connection after it.

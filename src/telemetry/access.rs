@@ -27,6 +27,8 @@ const NOTEWORTHY: Duration = Duration::from_millis(1);
 /// What happened to one request. Told when it is dropped.
 pub(crate) struct AccessRecord {
     began: Instant,
+    /// `None`: it is over when this is dropped.
+    ended: Option<Instant>,
     method: Option<Method>,
     /// Of what was asked for, the query is never told.
     path: Option<PathAndQuery>,
@@ -95,6 +97,7 @@ impl AccessRecord {
         metrics::on_worker(|account| account.in_flight.add(1));
         Self {
             began,
+            ended: None,
             method,
             path,
             correlation,
@@ -234,6 +237,11 @@ impl AccessRecord {
         self.scrubbed = times;
     }
 
+    /// It is over, whether or not that was the end.
+    pub(crate) fn end_at(&mut self, ended: Instant) {
+        self.ended = Some(ended);
+    }
+
     /// The answer's body has come to its end.
     pub(crate) fn finish(&mut self) {
         self.finished = true;
@@ -272,7 +280,8 @@ impl AccessRecord {
 
 impl Drop for AccessRecord {
     fn drop(&mut self) {
-        let took = self.began.elapsed();
+        let ended = self.ended.unwrap_or_else(Instant::now);
+        let took = ended.saturating_duration_since(self.began);
         self.count(took);
         line::write(self, took);
     }
