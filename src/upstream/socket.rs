@@ -91,7 +91,8 @@ impl UpstreamSocket {
         let is_empty = self.incoming.is_empty();
         self.incoming = BytesMut::new();
         // Deciphered bytes may wait where the kernel knows nothing of them.
-        is_empty && self.poll_more(&mut Context::from_waker(Waker::noop())).is_pending()
+        let may_hold = matches!(self.wire, Either::Right(_)) || self.has_stirred();
+        is_empty && !(may_hold && self.poll_more(&mut Context::from_waker(Waker::noop())).is_ready())
     }
 
     /// Whether nothing at all waits to be read. An idle connection on which something does was closed, or has said
