@@ -34,7 +34,7 @@ fn as_many_descriptors_are_taken_as_may_be_had() {
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", sidekey.id())).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     assert_eq!(line.split_whitespace().skip(3).take(2).collect::<Vec<_>>(), ["512", "512"], "{line}");
-    assert!(sidekey.log().contains("\"limit\":512"), "{}", sidekey.log());
+    until_true("that it is told", || sidekey.log().contains("\"limit\":512"));
 }
 
 #[test]
