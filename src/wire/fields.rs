@@ -2,6 +2,8 @@
 //!
 //! Each byte of a header is looked at once, by [`Block`]; a line whose end has not come is begun again when it has.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
@@ -13,6 +15,22 @@ use crate::octets::{AT_ONCE, Octets};
 const USUALLY: usize = 16;
 /// Room for the fields that sidekey puts on.
 const PUT_ON: usize = 6;
+
+/// A map with more room is not kept.
+const MAX_SPARE: usize = 64;
+
+thread_local! {
+    /// The map of the next header that is read: one that has been written leaves its room.
+    static SPARE: Cell<Option<HeaderMap>> = const { Cell::new(None) };
+}
+
+/// Keeps the room that `headers` took, and nothing of what they said.
+pub(crate) fn recycle(mut headers: HeaderMap) {
+    if headers.capacity() <= MAX_SPARE {
+        headers.clear();
+        SPARE.set(Some(headers));
+    }
+}
 
 /// How a message says that its body is framed.
 #[derive(Clone, Copy, Default)]
@@ -88,7 +106,8 @@ impl Block {
 
     /// The fields that were read, of which `block` is the text. Nothing of it is copied but unusual names.
     pub(super) fn headers(&self, block: &Bytes) -> Result<HeaderMap, Malformed> {
-        let mut headers = HeaderMap::with_capacity(self.lines.len() + PUT_ON);
+        let mut headers = SPARE.take().unwrap_or_default();
+        headers.reserve(self.lines.len() + PUT_ON);
         for FieldLine { start, colon, end } in &self.lines {
             let (start, colon, end) = (*start as usize, *colon as usize, *end as usize);
             let name = block.get(start..colon).unwrap_or_default();

@@ -18,6 +18,7 @@ use crate::answer::AnswerBody;
 use crate::server::socket::{CallerSocket, Outbox};
 use crate::upstream::BrokenAnswer;
 use crate::wire::encode;
+use crate::wire::fields::recycle;
 
 /// An answer that has not left whole.
 pub(super) struct Answer {
@@ -59,6 +60,7 @@ impl Answer {
     ) -> Poll<Result<(), Unsent>> {
         if let Some(head) = self.head.take() {
             self.begin(&head, cx, &mut socket.borrow_mut());
+            recycle(head.headers);
         }
         loop {
             // Bound first: what was borrowed may not be while the body is polled, or dropped.
