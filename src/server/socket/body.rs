@@ -114,8 +114,10 @@ impl CallerSocket {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inward, CallerFault>> {
         if mem::take(&mut self.body.is_withheld) {
             self.out.front().extend_from_slice(CONTINUE);
-            // What does not leave now, the connection sends.
-            let _ = self.poll_send(cx);
+            // What does not leave now, the connection sends, in its own task.
+            if self.poll_send(cx).is_pending() {
+                self.wake();
+            }
         }
         loop {
             let is_last = match self.body.decoder.read(&mut self.bytes)? {

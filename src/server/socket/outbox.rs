@@ -156,3 +156,55 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use bytes::Bytes;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::UnixStream;
+    use tokio::runtime::Builder;
+    use tokio_util::either::Either;
+
+    use super::{CallerSocket, FULL, SHORT};
+    use crate::server::stream::Stream;
+
+    /// Bytes of which no two stretches are alike.
+    fn bytes(from: usize, length: usize) -> Vec<u8> {
+        (from..from + length).flat_map(|number| (number as u32).to_le_bytes()).take(length).collect()
+    }
+
+    #[test]
+    fn everything_leaves_in_order_however_little_is_taken_at_once() {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (near, mut far) = UnixStream::pair().unwrap();
+            let mut socket = CallerSocket::new(Stream::Plain(Either::Right(near)));
+            let mut expected = Vec::new();
+            let sending = async {
+                for (number, length) in [1, SHORT, SHORT + 1, 300_000, FULL, 7, 1_000_000].into_iter().enumerate() {
+                    let (head, piece) = (bytes(number, 10), bytes(number, length));
+                    expected.extend([&head[..], &piece, b"\r\n"].concat());
+                    socket.out().front().extend_from_slice(&head);
+                    socket.out().push(Bytes::from(piece), b"\r\n");
+                    assert_eq!(socket.out().is_full(), length > SHORT);
+                    poll_fn(|cx| socket.poll_send(cx)).await.unwrap();
+                    assert!(!socket.out().has_unsent() && !socket.is_blocked());
+                }
+                drop(socket);
+            };
+            let receiving = async {
+                let mut received = Vec::new();
+                let mut space = [0; 997];
+                while let read @ 1.. = far.read(&mut space).await.unwrap() {
+                    received.extend_from_slice(&space[..read]);
+                    tokio::task::yield_now().await;
+                }
+                received
+            };
+            let ((), received) = tokio::join!(sending, receiving);
+            assert!(received == expected, "{} bytes instead of {}", received.len(), expected.len());
+        });
+    }
+}
