@@ -7,7 +7,7 @@ use bytes::Bytes;
 use h2::Reason;
 
 use super::{asking, asking_with, open};
-use crate::support::http2::{ACK, END_STREAM, connect_http2, get_http2};
+use crate::support::http2::{ACK, END_STREAM, HEADERS, connect_http2, get_http2};
 use crate::support::{Authority, Broken, Caller, Frames, Http2Origin, Kind, Origin, Sidekey, get};
 
 const ENABLE_CONNECT_PROTOCOL: u16 = 8;
@@ -210,12 +210,6 @@ fn an_upstream_that_does_not_say_that_it_opens_any_is_not_asked() {
 fn nothing_is_asked_before_the_upstream_has_said_that_it_may_be() {
     let origin = Origin::plain(|conversation| {
         let mut frames = Frames::begin_silent(conversation).unwrap();
-        if frames.conversation.index > 0 {
-            // It never says anything, and is as good as dead.
-            frames.conversation.rest();
-            return;
-        }
-        assert!(frames.next().unwrap().is(Kind::Settings));
         frames.settings(&[(ENABLE_CONNECT_PROTOCOL, 1)]);
         loop {
             let frame = frames.next().unwrap();
@@ -228,16 +222,31 @@ fn nothing_is_asked_before_the_upstream_has_said_that_it_may_be() {
         frames.go_away(1, b"");
         echo(&mut frames, |_| true);
     });
-    let sidekey = before(&origin, "timeouts = { response = \"300ms\" }");
+    let sidekey = before(&origin, "");
     let (mut caller, _) = open(&sidekey);
     // GOAWAY leaves it alone.
     assert_passes(&mut caller, "hello");
-    sidekey.ask(asking("/api/socket")).assert_own(502, "http_response_incomplete");
-    assert_passes(&mut caller, "and again");
     caller.half_close();
     caller.assert_closed();
-    // Nothing had been sent on the second, so there was a third.
-    assert_eq!(origin.connections(), 3);
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn an_upstream_that_never_says_anything_is_as_good_as_dead() {
+    let origin = Origin::plain(|conversation| {
+        Frames::begin_silent(conversation).unwrap();
+        let (came, _) = conversation.rest();
+        // SETTINGS, the connection's window, and a PING: no HEADERS (RFC 9113 4.1).
+        let mut rest = came.as_slice();
+        while let [_, high, low, kind, ..] = rest {
+            assert_ne!(*kind, HEADERS);
+            rest = &rest[9 + usize::from(u16::from_be_bytes([*high, *low]))..];
+        }
+    });
+    let sidekey = before(&origin, "timeouts = { response = \"300ms\" }");
+    sidekey.ask(asking("/api/socket")).assert_own(502, "http_response_incomplete");
+    // Nothing had been sent on the first.
+    assert_eq!(origin.connections(), 2);
 }
 
 #[test]
