@@ -27,6 +27,7 @@ use tokio::time::{Sleep, sleep_until};
 use self::body::Http2Body;
 use self::socket::{Http2Io, Http2Socket};
 use self::streams::{Spawner, Streams};
+use super::alarm::poll_due;
 use super::body::CallerBody;
 use super::linger::linger;
 use super::worker::Worker;
@@ -169,25 +170,13 @@ impl<'a, S> Watch<'a, S> {
         self.began + self.worker.limits().header_timeout
     }
 
-    /// Ready when something has to be done about the connection. The one alarm is moved only when it would ring too late.
-    fn poll(&mut self, cx: &mut Context<'_>, mut alarm: Pin<&mut Sleep>) -> Poll<Watched> {
+    /// Ready when something has to be done about the connection.
+    fn poll(&mut self, cx: &mut Context<'_>, alarm: Pin<&mut Sleep>) -> Poll<Watched> {
         self.streams.note_waker(cx);
         if let Some(watched) = self.look() {
             return Poll::Ready(watched);
         }
-        while let Some((deadline, watched)) = self.deadline() {
-            if alarm.deadline().into_std() > deadline {
-                alarm.as_mut().reset(deadline.into());
-            }
-            if alarm.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            if Instant::now() >= deadline {
-                return Poll::Ready(self.note(watched));
-            }
-            alarm.as_mut().reset(deadline.into());
-        }
-        Poll::Pending
+        poll_due(alarm, cx, || self.deadline()).map(|watched| self.note(watched))
     }
 
     fn look(&mut self) -> Option<Watched> {

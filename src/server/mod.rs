@@ -1,6 +1,7 @@
 //! Binds, has workers accept and serve, and drains. All spawning lives here.
 
 mod admin;
+mod alarm;
 mod alone;
 mod arrival;
 mod blueprint;

@@ -3,17 +3,18 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::upgrade::OnUpgrade;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::sleep_until;
 
 use super::body::Flow;
 use super::near;
 use super::streams::Streams;
+use crate::server::alarm::poll_due;
 use crate::server::visit::{Stage, Visit};
 
 /// Some time after any timeout: the first deadline sets the alarm.
@@ -80,22 +81,6 @@ impl Stream {
         let stuck = stuck.map(|since| (since + visit.worker().limits().write_timeout, Watched::Stalled));
         [waiting, stuck].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
     }
-
-    /// Ready when something has to be done about it. As for a connection, the one alarm is moved only when it would ring
-    /// too late.
-    fn poll_deadline(&self, cx: &mut Context<'_>, mut alarm: Pin<&mut Sleep>) -> Poll<Watched> {
-        while let Some((deadline, watched)) = self.deadline() {
-            if alarm.deadline().into_std() > deadline {
-                alarm.as_mut().reset(deadline.into());
-            }
-            ready!(alarm.as_mut().poll(cx));
-            if Instant::now() >= deadline {
-                return Poll::Ready(watched);
-            }
-            alarm.as_mut().reset(deadline.into());
-        }
-        Poll::Pending
-    }
 }
 
 /// Does hyper's `work` on a stream until it is done, or there is a reason to stop it: dropped, it resets the stream. Where a
@@ -110,7 +95,7 @@ pub(super) async fn run(streams: Rc<Streams>, stream: Rc<Stream>, work: impl Fut
                 if work.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(());
                 }
-                match ready!(stream.poll_deadline(cx, alarm.as_mut())) {
+                match ready!(poll_due(alarm.as_mut(), cx, || stream.deadline())) {
                     // The work is looked at again, and answers.
                     Watched::Overdue => stream.visit.time_out(),
                     Watched::Stalled => {
