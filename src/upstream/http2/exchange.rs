@@ -58,7 +58,8 @@ impl Stream {
                 late = overdue(alarm.as_mut(), exchange, timeouts) => return Err(Failed::Overdue(late)),
             }
         };
-        match outcome.and_then(|response| Ok(receive(response, !upload.has_ended(), asked)?)) {
+        let is_early = is_handshake || !upload.has_ended();
+        match outcome.and_then(|response| Ok(receive(response, is_early, asked)?)) {
             Ok(response) => {
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                     self.sending = Some(upload.into_stream());

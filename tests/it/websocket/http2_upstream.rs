@@ -166,6 +166,24 @@ fn a_refused_one_is_an_answer_like_any_other_and_the_callers_connection_goes_on(
 }
 
 #[test]
+fn who_refuses_one_may_want_to_hear_no_more_of_it() {
+    let origin = opening(|_, frames| {
+        let stream = asked(frames).unwrap();
+        frames.head(stream, 403, &[], false);
+        frames.data(stream, b"no!", true);
+        // RFC 9113 8.1.
+        frames.reset(stream, Reason::NO_ERROR);
+        frames.answer_all();
+    });
+    let sidekey = before(&origin, "");
+    let refused = sidekey.ask(asking("/api/socket"));
+    refused.assert_passed_on(403);
+    assert_eq!(refused.text(), "no!");
+    sidekey.ask(get("/api/x")).assert_passed_on(200);
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
 fn the_stream_of_a_refused_one_is_ended_and_not_reset() {
     let origin = opening(|_, frames| {
         let stream = asked(frames).unwrap();
