@@ -54,10 +54,18 @@ pub(super) struct Line {
     counted: Counted,
     room: Rc<Room>,
     share: Share,
-    driver: Driver,
+    /// Drives it, and ends soon after it: what was sent last may still have to leave.
+    driver: JoinHandle<()>,
 }
 
-/// The task that drives a connection, which ends with it.
+impl Drop for Line {
+    fn drop(&mut self) {
+        // With the last handle, `h2` looks at the connection once more, and so does its watch.
+        self.pulse.leave();
+    }
+}
+
+/// The task that sends what is left of a request, which ends with it.
 struct Driver(JoinHandle<()>);
 
 impl Drop for Driver {
@@ -100,7 +108,7 @@ impl Line {
             .map_err(|error| ConnectError::Terminated(std::io::Error::other(StreamError::from(error))))?;
         let mut watch = Watch::new(connection.ping_pong(), &pulse, dialer.timeouts());
         let ending = Rc::clone(&pulse);
-        let driver = Driver(server::spawn(async move {
+        let driver = server::spawn(async move {
             // How it ends, the exchanges on it learn from their streams; an idle one that ends is only closed.
             std::future::poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
                 Poll::Ready(_) => Poll::Ready(()),
@@ -108,7 +116,7 @@ impl Line {
             })
             .await;
             ending.greeting().end();
-        }));
+        });
         Ok(Rc::new(Self {
             sender: RefCell::new(sender),
             wire,
@@ -140,7 +148,7 @@ impl Line {
     /// Whether no further request can go on it: it was lost, the upstream goes away, or its numbers are used up.
     pub(super) fn is_closed(&self) -> bool {
         let ready = self.sender.borrow_mut().poll_ready(&mut Context::from_waker(Waker::noop()));
-        self.driver.0.is_finished() || !matches!(ready, Poll::Ready(Ok(())))
+        self.driver.is_finished() || !matches!(ready, Poll::Ready(Ok(())))
     }
 
     /// Whether the upstream opens WebSockets on it, as soon as that is known. On one that is lost: no.

@@ -21,22 +21,37 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// they have sent something themselves.
 const PATIENCE_GROWS: u32 = 4;
 
+/// How long the last of what was sent may take to leave a connection that nobody needs.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// What a connection's task, its socket and its requests tell one another.
 pub(super) struct Pulse {
     under_way: Cell<usize>,
     heard: Cell<Instant>,
     greeting: Greeting,
+    /// Since when nobody needs the connection any more.
+    left: Cell<Option<Instant>>,
 }
 
 impl Pulse {
     pub(super) fn new() -> Self {
-        Self { under_way: Cell::new(0), heard: Cell::new(Instant::now()), greeting: Greeting::default() }
+        Self {
+            under_way: Cell::new(0),
+            heard: Cell::new(Instant::now()),
+            greeting: Greeting::default(),
+            left: Cell::new(None),
+        }
     }
 
     /// This came.
     pub(super) fn hear(&self, bytes: &[u8]) {
         self.heard.set(Instant::now());
         self.greeting.hear(bytes);
+    }
+
+    /// Nobody needs the connection any more: it ends when what was given to it has left.
+    pub(super) fn leave(&self) {
+        self.left.set(Some(Instant::now()));
     }
 
     pub(super) fn greeting(&self) -> &Greeting {
@@ -91,8 +106,12 @@ impl Watch {
         }
     }
 
-    /// Ready when nobody is there any more. To be polled whenever the connection was.
+    /// Ready when nobody is there any more, here or there. To be polled whenever the connection was.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(left) = self.pulse.left.get() {
+            self.alarm.as_mut().reset((left + FAREWELL).into());
+            return self.alarm.as_mut().poll(cx);
+        }
         let Some(pings) = &mut self.pings else { return Poll::Pending };
         if self.asked.is_some() && pings.poll_pong(cx).is_ready() {
             (self.asked, self.answered) = (None, Some(Instant::now()));

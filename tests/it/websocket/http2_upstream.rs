@@ -1,6 +1,8 @@
 //! WebSockets to an upstream that is spoken to in HTTP/2 (RFC 8441): an extended `CONNECT`, and one stream among others.
 
 use std::io::Write;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::thread;
 
 use bytes::Bytes;
@@ -8,7 +10,9 @@ use h2::Reason;
 
 use super::{asking, asking_with, open};
 use crate::support::http2::{ACK, END_STREAM, HEADERS, connect_http2, get_http2};
-use crate::support::{Authority, Broken, Caller, Frames, Http2Origin, Kind, Origin, Sidekey, get};
+use crate::support::{
+    Authority, Broken, Caller, Frames, Http2Origin, Kind, Origin, PATIENCE, Sidekey, get, until_true,
+};
 
 const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 
@@ -329,6 +333,40 @@ fn a_side_that_has_ended_still_hears_the_other() {
     assert_eq!(sidekey.access(|record| record["received"] == 11)["ended_by"], "upstream");
     sidekey.ask(get("/api/x")).assert_passed_on(200);
     assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn last_words_leave_though_the_connection_is_used_no_more() {
+    let (hear, heard) = channel();
+    let hear = Mutex::new(hear);
+    let origin = opening(move |index, frames| {
+        if index > 0 {
+            return frames.answer_all();
+        }
+        let stream = agree(frames).unwrap();
+        frames.go_away(stream, b"");
+        frames.data(stream, b"that is all", true);
+        let data = frames.until(Kind::Data).unwrap();
+        assert_eq!(data.payload, b"bye");
+        let end = frames.until(Kind::Data).unwrap();
+        assert_eq!((end.payload.len(), end.flags & END_STREAM), (0, END_STREAM));
+        hear.lock().unwrap().send(()).unwrap();
+        // And then the connection ends, too.
+        while frames.next().is_some() {}
+        hear.lock().unwrap().send(()).unwrap();
+    });
+    let sidekey = before(&origin, "");
+    let (mut caller, _) = open(&sidekey);
+    assert_eq!(caller.exactly(11), b"that is all");
+    // No other request finds the connection, which its pool lets go.
+    let mut next = sidekey.connect();
+    next.send(get("/api/x"));
+    until_true("another connection", || origin.connections() == 2);
+    caller.send("bye");
+    caller.half_close();
+    for _ in 0..2 {
+        heard.recv_timeout(PATIENCE).unwrap();
+    }
 }
 
 #[test]
