@@ -90,7 +90,7 @@ impl UpstreamSocket {
     pub(super) fn is_at_rest(&mut self) -> bool {
         let is_empty = self.incoming.is_empty();
         self.incoming = BytesMut::new();
-        // Deciphered bytes may wait where the kernel knows nothing of them.
+        // Deciphered bytes, or TLS's own end, may wait where the kernel knows nothing of them.
         let may_hold = matches!(self.wire, Either::Right(_)) || self.has_stirred();
         is_empty && !(may_hold && self.poll_more(&mut Context::from_waker(Waker::noop())).is_ready())
     }
