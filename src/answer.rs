@@ -85,8 +85,9 @@ impl AnswerBody {
         }
     }
 
+    /// With the last byte of an announced length it is whole: in HTTP/2 its end may come later, and to HTTP/1.1 nobody waits for it.
     fn note_end(&mut self) {
-        if self.is_end_stream() {
+        if self.is_end_stream() || self.size_hint().exact() == Some(0) {
             self.finish();
         }
     }

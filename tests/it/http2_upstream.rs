@@ -423,6 +423,32 @@ fn where_nothing_but_http2_may_be_spoken_http_1_1_is_not() {
 }
 
 #[test]
+fn an_answer_is_whole_with_the_last_byte_that_was_announced_whenever_its_end_comes() {
+    let (end, ended) = channel::<()>();
+    let ended = Mutex::new(ended);
+    let origin = frames(&[], move |_, mut frames| {
+        while let Some(stream) = frames.request() {
+            frames.head(stream, 200, &[("content-length", "5")], false);
+            frames.data(stream, b"hello", false);
+            let _ = ended.lock().unwrap().recv();
+            frames.data(stream, b"", true);
+        }
+    });
+    let sidekey = before(&origin, "");
+    let mut caller = sidekey.connect();
+    for _ in 0..2 {
+        caller.send(get("/api/x"));
+        let answer = caller.response();
+        answer.assert_passed_on(200);
+        assert_eq!(answer.text(), "hello");
+        end.send(()).unwrap();
+    }
+    let record = sidekey.access(|record| record["status"] == 200);
+    assert_eq!((record.get("cut"), &record["received"]), (None, &5.into()), "{record}");
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
 fn what_may_be_sent_that_nobody_reads_is_less_on_the_third_connection() {
     let windows = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&windows);

@@ -72,7 +72,7 @@ impl AnswerStream {
     ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         if self.state == State::Body {
             match ready!(self.stream.poll_data(cx)) {
-                Some(Ok(piece)) => return Poll::Ready(Some(self.hand_on(piece).map(Frame::data))),
+                Some(Ok(piece)) => return Poll::Ready(Some(self.hand_on(piece, cx).map(Frame::data))),
                 Some(Err(error)) => return Poll::Ready(self.end_or(error)),
                 None => self.state = State::Trailers,
             }
@@ -92,9 +92,18 @@ impl AnswerStream {
         Poll::Ready(None)
     }
 
-    fn hand_on(&mut self, piece: Bytes) -> Result<Bytes, StreamError> {
+    /// Behind the last byte of an announced length nobody may ask for more: so whether the end has come is looked for at once, or
+    /// the stream would be reset for want of it.
+    fn hand_on(&mut self, piece: Bytes, cx: &mut Context<'_>) -> Result<Bytes, StreamError> {
         self.stream.flow_control().release_capacity(piece.len())?;
         self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+        while self.left == Some(0) && !self.stream.is_end_stream() {
+            match self.stream.poll_data(cx) {
+                Poll::Ready(Some(Ok(more))) if more.is_empty() => {}
+                // Trailers; or what is wrong comes up again.
+                Poll::Ready(_) | Poll::Pending => break,
+            }
+        }
         if self.stream.is_end_stream() {
             self.state = State::Ended;
         }
