@@ -19,8 +19,8 @@ BANNED = {
     "openssl": "rustls is the TLS", "openssl-sys": "rustls is the TLS", "native-tls": "rustls is the TLS",
     "boring": "rustls is the TLS", "s2n-tls": "rustls is the TLS",
     "ring": "aws-lc-rs is the crypto of TLS", "rustls-pemfile": "rustls-pki-types reads PEM",
-    "reqwest": "hyper is the HTTP", "ureq": "hyper is the HTTP", "curl": "hyper is the HTTP",
-    "isahc": "hyper is the HTTP", "actix-http": "hyper is the HTTP",
+    "reqwest": "hyper and `wire` are the HTTP", "ureq": "hyper and `wire` are the HTTP", "curl": "hyper and `wire` are the HTTP",
+    "isahc": "hyper and `wire` are the HTTP", "actix-http": "hyper and `wire` are the HTTP",
     "async-std": "tokio is the runtime", "smol": "tokio is the runtime",
 }
 
