@@ -1,4 +1,5 @@
-"""A WebSocket of Python's `websockets` to an upstream that repeats what it is told."""
+"""WebSockets of Python's `websockets` to an upstream that repeats what it is told. An argument says which: `one`, or one that the
+upstream `ends`, or, without one, all."""
 
 import asyncio
 import os
@@ -11,9 +12,11 @@ BASE = sys.argv[1].replace("http://", "ws://")
 OWN = {"Authorization": "Bearer placeholder"}
 
 
-async def main():
-    options = {"additional_headers": OWN, "max_size": 2**25, "proxy": None, "open_timeout": 60}
-    async with connect(BASE + "/echo", **options) as peer:
+OPTIONS = {"additional_headers": OWN, "max_size": 2**25, "proxy": None, "open_timeout": 60}
+
+
+async def one():
+    async with connect(BASE + "/echo", **OPTIONS) as peer:
         for message in ("größer", "", b"\x00\xff", os.urandom(70_000), "x" * 1_000_000, os.urandom(9_000_000)):
             await peer.send(message)
             assert await peer.recv() == message, len(message)
@@ -26,8 +29,10 @@ async def main():
         assert [await peer.recv() for _ in many] == many
         await sender
 
-    # The upstream ends it, with a code of its own.
-    async with connect(BASE + "/echo", **options) as peer:
+
+async def ends():
+    """The upstream does, with a code of its own."""
+    async with connect(BASE + "/echo", **OPTIONS) as peer:
         await peer.send("close")
         try:
             await peer.recv()
@@ -35,16 +40,23 @@ async def main():
         except ConnectionClosed as closed:
             assert (closed.rcvd.code, closed.rcvd.reason) == (4001, "as told"), closed
 
+
+async def refused():
     try:
-        async with connect(BASE.removesuffix("/api") + "/unknown/echo", **options):
+        async with connect(BASE.removesuffix("/api") + "/unknown/echo", **OPTIONS):
             raise AssertionError("there is no such upstream")
-    except InvalidStatus as refused:
-        assert refused.response.status_code == 404, refused
+    except InvalidStatus as answer:
+        assert answer.response.status_code == 404, answer
 
 
 async def send_all(peer, messages):
     for message in messages:
         await peer.send(message)
+
+
+async def main():
+    for task in [globals()[name] for name in sys.argv[2:]] or [one, ends, refused]:
+        await task()
 
 
 asyncio.run(main())
