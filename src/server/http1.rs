@@ -140,7 +140,7 @@ impl Connection<'_> {
         }
         let follows =
             !answer.is_last() && self.watched(Phase::Works, |cx| socket.borrow_mut().poll_settled(cx)).await?;
-        if follows { Ok(()) } else { Err(Ending::of_last(&socket.borrow())) }
+        if follows { Ok(()) } else { Err(Ending::of_last(&mut socket.borrow_mut())) }
     }
 
     /// Does `work` until it is done, or there is a reason to stop it.

@@ -132,9 +132,9 @@ impl CallerSocket {
         self.header_since.is_some() || self.stream.has_unread()
     }
 
-    /// Whether something was read that will not be answered.
-    pub(super) fn has_leftovers(&self) -> bool {
-        !self.bytes.is_empty()
+    /// Whether something has come that will not be answered.
+    pub(super) fn has_leftovers(&mut self) -> bool {
+        !self.bytes.is_empty() || self.stream.has_unread()
     }
 
     /// Whether nobody reads, for now, what the caller sends: so nobody would notice that it is gone.

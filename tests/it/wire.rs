@@ -44,6 +44,18 @@ fn a_caller_that_asks_for_close_gets_it() {
 }
 
 #[test]
+fn a_last_answer_is_not_lost_to_what_came_behind_its_request() {
+    let sidekey = Sidekey::start(&Origin::ok().upstream("api"));
+    let mut caller = sidekey.connect();
+    // What comes behind the header is not read with it, and nobody waits for anything before the answer.
+    let header = "GET /nobody HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nx-room: ";
+    let room = "x".repeat(8 * 1024 - header.len() - 4);
+    caller.send(format!("{header}{room}\r\n\r\n{}", get("/api/x")));
+    assert_eq!(caller.response().status, 404);
+    caller.assert_closed();
+}
+
+#[test]
 fn http_1_0_ends_with_the_connection_unless_it_asks_to_stay() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
     let sidekey = Sidekey::start(&origin.upstream("api"));

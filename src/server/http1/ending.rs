@@ -36,7 +36,7 @@ impl Ending {
     }
 
     /// After an answer that nothing follows.
-    pub(super) fn of_last(socket: &CallerSocket) -> Self {
+    pub(super) fn of_last(socket: &mut CallerSocket) -> Self {
         let is_read = socket.between_requests() && !socket.has_leftovers();
         if is_read || socket.caller_closed() { Self::Close } else { Self::Linger }
     }
