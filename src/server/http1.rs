@@ -155,6 +155,8 @@ impl Connection<'_> {
                     return Poll::Ready(Ok(done));
                 }
                 return Poll::Ready(Err(match ready!(self.watch.poll(cx, phase, self.alarm.as_mut())) {
+                    // A part of an answer may have left, which must not look whole.
+                    Watched::Gone if phase == Phase::Works => Ending::Reset,
                     Watched::Gone | Watched::Idle => Ending::Close,
                     Watched::SlowHeader => Ending::Refuse(ProxyError::HeaderTimeout),
                     Watched::Stalled => Ending::Reset,

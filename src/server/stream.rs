@@ -73,6 +73,14 @@ impl Stream {
         }
     }
 
+    /// Takes that back: what was written is whole, and closing may say so.
+    pub(super) fn end_on_close(&self) {
+        if let Either::Left(tcp) = self.socket() {
+            // Where that fails, the caller sees a failure that is none: better than the other way round.
+            let _ = SockRef::from(tcp.stream()).set_linger(None);
+        }
+    }
+
     /// Whether what was written may not have left: then it has to be flushed.
     pub(super) fn may_hold_back(&self) -> bool {
         match self {

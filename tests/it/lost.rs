@@ -149,6 +149,43 @@ fn an_http_1_0_caller_sees_a_reset_where_its_answer_broke_off() {
     assert_eq!(caller.cut_response().1, Broken::Reset);
 }
 
+/// Answers that it does not end.
+fn endless() -> Origin {
+    Origin::plain(|conversation| {
+        conversation.request();
+        conversation.send(CHUNKED);
+        conversation.rest();
+    })
+}
+
+#[test]
+fn an_http_1_0_caller_sees_a_reset_where_the_end_of_a_drain_cuts_its_answer() {
+    let origin = endless();
+    let mut sidekey = Sidekey::start(&format!("[server]\nworkers = 1\ndrain = \"400ms\"\n{}", origin.upstream("api")));
+    let mut caller = sidekey.connect();
+    caller.send("GET /api/x HTTP/1.0\r\n\r\n");
+    caller.head();
+    assert_eq!(caller.exactly(5), b"hello");
+    sidekey.stop();
+    assert_eq!(caller.rest(), (Vec::new(), Broken::Reset));
+}
+
+#[test]
+fn an_http_1_0_caller_that_read_too_late_sees_a_reset() {
+    let (origin, left) = watched(|conversation| {
+        conversation.request();
+        conversation.send("HTTP/1.1 200 OK\r\n\r\n");
+        let piece = vec![b'x'; 64 * 1024];
+        while conversation.try_send(&piece).is_ok() {}
+    });
+    let server = "[server]\nworkers = 1\nwrite_timeout = \"300ms\"\n";
+    let sidekey = Sidekey::start(&format!("{server}{}", origin.upstream("api")));
+    let mut caller = sidekey.connect();
+    caller.send("GET /api/x HTTP/1.0\r\n\r\n");
+    left.recv_timeout(PATIENCE).expect("the upstream's connection is closed");
+    assert_eq!(caller.rest().1, Broken::Reset);
+}
+
 #[test]
 fn an_answer_that_ends_with_the_connection_arrives_whole() {
     let origin = Origin::plain(|conversation| {

@@ -69,6 +69,7 @@ impl Answer {
             let sent = socket.borrow_mut().poll_send(cx);
             ready!(sent).map_err(|_| Unsent)?;
             if self.body.is_none() {
+                self.end(&mut socket.borrow_mut());
                 return Poll::Ready(Ok(()));
             }
             if waits {
@@ -83,8 +84,19 @@ impl Answer {
         // What nobody will read of the request may be here, and is passed over. Else its end will never be found.
         let is_last = self.is_last || matches!(socket.poll_settled(cx), Poll::Ready(false));
         (self.framing, self.is_last) = self.asked.write_head(head, body, is_last, socket.out().front());
-        if let Framing::Nothing = self.framing {
-            body.leave_out_own();
+        match self.framing {
+            Framing::Nothing => body.leave_out_own(),
+            // Whatever ends the connection before, a timeout or sidekey's own end, must not look like the body's end.
+            Framing::UntilClose => socket.stream().reset_on_close(),
+            Framing::Length(_) | Framing::Chunked(_) => {}
+        }
+    }
+
+    /// All of it has left.
+    fn end(&self, socket: &mut CallerSocket) {
+        match self.framing {
+            Framing::UntilClose => socket.stream().end_on_close(),
+            Framing::Nothing | Framing::Length(_) | Framing::Chunked(_) => {}
         }
     }
 
