@@ -174,6 +174,11 @@ impl Connection {
         self.keeps_alive
     }
 
+    /// It is closed, with nothing under way on it.
+    pub(super) fn part(&self) {
+        self.socket.borrow_mut().part();
+    }
+
     pub(super) fn idle_since(&self) -> Instant {
         self.idle_since
     }

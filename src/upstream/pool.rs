@@ -27,6 +27,7 @@ impl Pool {
             if is_fresh && connection.is_ready() && (!must_be_quiet || connection.is_quiet()) {
                 return Some(connection);
             }
+            connection.part();
         }
         None
     }
@@ -34,12 +35,15 @@ impl Pool {
     /// Takes back a connection whose exchange has ended as it should.
     pub(super) fn put(&self, mut connection: Box<Connection>) {
         if !connection.rest() {
+            connection.part();
             return;
         }
         let mut idle = self.idle.borrow_mut();
         idle.push_back(connection);
-        if idle.len() > self.limits.max_idle {
-            idle.pop_front();
+        if idle.len() > self.limits.max_idle
+            && let Some(oldest) = idle.pop_front()
+        {
+            oldest.part();
         }
     }
 
@@ -53,7 +57,11 @@ impl Pool {
         let now = Instant::now();
         self.idle.borrow_mut().retain_mut(|connection| {
             connection.settle();
-            connection.is_ready() && now.duration_since(connection.idle_since()) < self.limits.idle
+            let stays = connection.is_ready() && now.duration_since(connection.idle_since()) < self.limits.idle;
+            if !stays {
+                connection.part();
+            }
+            stays
         });
     }
 }

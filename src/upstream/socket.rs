@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_util::either::Either;
 
 use crate::wire::{Tcp, TlsStream};
@@ -93,6 +93,14 @@ impl UpstreamSocket {
         // Deciphered bytes, or TLS's own end, may wait where the kernel knows nothing of them.
         let may_hold = matches!(self.wire, Either::Right(_)) || self.has_stirred();
         is_empty && !(may_hold && self.poll_more(&mut Context::from_waker(Waker::noop())).is_ready())
+    }
+
+    /// Nothing more is sent on it. TLS says so: an upstream that is not told may take it for a cut, and forget the session that a
+    /// later connection would resume. What the socket does not take at once is not waited for.
+    pub(super) fn part(&mut self) {
+        if let Either::Right(_) = self.wire {
+            let _ = self.wire().poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
     }
 
     /// Whether nothing at all waits to be read. An idle connection on which something does was closed, or has said

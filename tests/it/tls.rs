@@ -1,12 +1,13 @@
 //! TLS towards the upstream: always verified, with the name that the config says.
 
 use std::io::{Read, Write};
+use std::sync::mpsc::channel;
 
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 use tempfile::TempDir;
 
-use crate::support::{Authority, Conversation, Identity, OK, Origin, Sidekey, get, post, until_true};
+use crate::support::{Authority, Conversation, Identity, OK, Origin, PATIENCE, Sidekey, get, post, until_true};
 
 const BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
@@ -202,6 +203,11 @@ fn a_connection_that_ends_without_close_notify_cuts_an_answer_that_only_its_end_
 
 /// An origin that answers each request by `script`, and sidekey before it.
 fn answering(script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> (Origin, Sidekey) {
+    answering_with("", script)
+}
+
+/// The same, with these keys of the upstream.
+fn answering_with(keys: &str, script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> (Origin, Sidekey) {
     let authority = Authority::new();
     let origin = Origin::tls(authority.server("localhost").serve(&BOTH, None), move |conversation| {
         while conversation.request().is_some() {
@@ -209,7 +215,7 @@ fn answering(script: impl Fn(&mut Conversation) + Send + Sync + 'static) -> (Ori
         }
     });
     let folder = tempfile::tempdir().unwrap();
-    let config = format!("{}tls = {{ {} }}\n", origin.upstream("api"), authority.write(folder.path()))
+    let config = format!("{}{keys}tls = {{ {} }}\n", origin.upstream("api"), authority.write(folder.path()))
         .replace("127.0.0.1", "localhost");
     (origin, Sidekey::start_in(folder, &config, "json"))
 }
@@ -282,4 +288,25 @@ fn a_connection_on_which_more_came_than_the_answer_is_not_used_again() {
         assert_eq!(caller.response().body.len(), 20_000);
     }
     assert_eq!(origin.connections(), 4);
+}
+
+#[test]
+fn an_upstream_is_told_when_a_connection_with_nothing_under_way_is_closed() {
+    let closing = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+    for (keys, answer) in [("", closing), ("pool = { max_idle = 0 }\n", OK), ("pool = { idle = \"1ms\" }\n", OK)] {
+        let (tell, told) = channel();
+        let (origin, sidekey) = answering_with(keys, move |conversation| {
+            conversation.send(answer);
+            let mut last = Vec::new();
+            let _ = conversation.socket().read_to_end(&mut last);
+            let _ = tell.send(last);
+        });
+        until_true("another connection", || {
+            sidekey.ask(get("/api/x")).assert_passed_on(200);
+            origin.connections() > 1
+        });
+        // An alert of TLS 1.3 is a record that looks like data: two bytes, their type, and the tag.
+        let last = told.recv_timeout(PATIENCE).unwrap();
+        assert!(last.starts_with(&[23, 3, 3, 0, 19]) && last.len() == 24, "{keys}: {last:?}");
+    }
 }
