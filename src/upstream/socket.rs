@@ -1,6 +1,7 @@
 //! An upstream's socket, and what has come on it and is not used up. The pool looks here whether it is alive.
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::pin::{Pin, pin};
@@ -10,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::task::unconstrained;
 use tokio_util::either::Either;
 
 use crate::wire::{Tcp, TlsStream};
@@ -92,7 +94,7 @@ impl UpstreamSocket {
         self.incoming = BytesMut::new();
         // Deciphered bytes, or TLS's own end, may wait where the kernel knows nothing of them.
         let may_hold = matches!(self.wire, Either::Right(_)) || self.has_stirred();
-        is_empty && !(may_hold && self.poll_more(&mut Context::from_waker(Waker::noop())).is_ready())
+        is_empty && !(may_hold && look(|cx| self.poll_more(cx)).is_ready())
     }
 
     /// Nothing more is sent on it. TLS says so: an upstream that is not told may take it for a cut, and forget the session that a
@@ -111,9 +113,14 @@ impl UpstreamSocket {
 
     /// Whether the kernel has told of anything to be read, its end included. Whoever waited for that waits no longer.
     pub(super) fn has_stirred(&self) -> bool {
-        !is_drained(&self.wire)
-            || tcp(&self.wire).stream().poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+        !is_drained(&self.wire) || look(|cx| tcp(&self.wire).stream().poll_read_ready(cx)).is_ready()
     }
+}
+
+/// Polls once, and lets nobody be woken. A task that has had its turn would be told to wait, whatever there is: that would be
+/// taken for nothing.
+fn look<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    pin!(unconstrained(poll_fn(poll))).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// Whether nothing waits to be read: not even that the other side has closed.
@@ -134,5 +141,39 @@ fn tcp(wire: &Wire) -> &Tcp {
     match wire {
         Either::Left(tcp) => tcp,
         Either::Right(stream) => stream.get_ref().0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Future, poll_fn};
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::coop::{consume_budget, has_budget_remaining};
+    use tokio_util::either::Either;
+
+    use super::{Tcp, UpstreamSocket, tcp};
+
+    #[tokio::test]
+    async fn a_task_that_has_had_its_turn_sees_all_the_same_that_a_connection_is_not_at_rest() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut upstream, _) = listener.accept().await.unwrap();
+        let socket = UpstreamSocket::new(Either::Left(Tcp::new(stream)));
+        assert!(socket.borrow_mut().is_at_rest());
+        upstream.write_all(b"more").await.unwrap();
+        poll_fn(|cx| tcp(&socket.borrow().wire).stream().poll_read_ready(cx)).await.unwrap();
+        poll_fn(|_| {
+            while has_budget_remaining() {
+                let _ = pin!(consume_budget()).poll(&mut Context::from_waker(Waker::noop()));
+            }
+            assert!(socket.borrow().has_stirred());
+            assert!(!socket.borrow_mut().is_at_rest());
+            Poll::Ready(())
+        })
+        .await;
     }
 }
