@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, TRAILER, TRANSFER_ENCODING};
-use http::request;
+use http::{HeaderMap, request};
 
 use super::{Credential, PlaceError, Which};
 use crate::headers::Outgoing;
@@ -93,6 +93,12 @@ impl Authorized {
 
     pub(crate) fn head(&self) -> &request::Parts {
         &self.outgoing.head
+    }
+
+    /// Ends it: what its header holds is sent no more.
+    pub(crate) fn into_headers(self) -> HeaderMap {
+        let mut outgoing = self.outgoing;
+        mem::take(&mut outgoing.head.headers)
     }
 
     /// The credential that is on it.

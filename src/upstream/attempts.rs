@@ -12,7 +12,7 @@ use super::breaker::Health;
 use super::connect::ConnectError;
 use super::preference::{Judgement, Recourse};
 use super::send::{Answer, SendError, send_once};
-use super::{Upstream, retry};
+use super::{Upstream, retry, room};
 use crate::config::Failure;
 use crate::credential::{Authorized, Which};
 
@@ -29,12 +29,14 @@ pub(crate) fn check(upstream: &Upstream) -> Result<(), SendError> {
 /// Dropping the future cancels the request, also between two attempts: nothing more is sent.
 pub(crate) async fn send(mut authorized: Authorized) -> Result<Box<Answer>, SendError> {
     let upstream = Rc::clone(authorized.upstream());
-    if upstream.replays() {
+    let outcome = if upstream.replays() {
         // Boxed: most upstreams do not, and would move its state about.
         Box::pin(send_repeatedly(&mut authorized, &upstream)).await
     } else {
         attempt(&mut authorized, &upstream).await
-    }
+    };
+    room::leave(authorized.into_headers());
+    outcome
 }
 
 /// One attempt, if the breaker lets it through.

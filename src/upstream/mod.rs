@@ -22,6 +22,7 @@ mod preference;
 mod rejected;
 pub(crate) mod resolve;
 mod retry;
+mod room;
 mod send;
 mod shared;
 mod socket;
