@@ -96,3 +96,8 @@ fn shared_value<const LENGTH: usize>(id: [u8; LENGTH]) -> HeaderValue {
     // Hexadecimal is legal in a field.
     HeaderValue::from_maybe_shared(Bytes::from_owner(id)).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
+
+/// An id as a text. What is told of one is ASCII; that all of it is UTF-8 is seen in fewer looks than one a byte.
+fn text(id: &HeaderValue) -> &str {
+    str::from_utf8(id.as_bytes()).unwrap_or_default()
+}

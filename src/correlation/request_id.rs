@@ -37,7 +37,7 @@ impl RequestId {
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        correlation::text(&self.0)
     }
 
     pub(crate) fn value(&self) -> &HeaderValue {

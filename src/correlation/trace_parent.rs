@@ -50,7 +50,7 @@ impl TraceParent {
 
     /// The trace's id: 32 hexadecimal digits.
     pub(crate) fn id(&self) -> &str {
-        self.0.to_str().ok().and_then(|text| text.get(3..35)).unwrap_or_default()
+        correlation::text(&self.0).get(3..35).unwrap_or_default()
     }
 
     pub(crate) fn value(&self) -> &HeaderValue {
