@@ -77,9 +77,9 @@ pub(super) fn may_be_acted_on_twice(head: &request::Parts, never: &Rules) -> boo
         Err(_) => true,
     };
     // A WebSocket that was agreed to may have begun: so its method says nothing.
-    let may = may && !head.headers.contains_key(UPGRADE);
+    let speaks_against = |name: &HeaderName| *name == UPGRADE || policy::names_another(name);
     // Every name and the whole path are looked at last, and only where that decides.
-    may && !head.headers.keys().any(policy::names_another) && !(never.are_in_force() && is_never())
+    may && !head.headers.keys().any(speaks_against) && !(never.are_in_force() && is_never())
 }
 
 /// RFC 9110 9.2.2, without TRACE, which is never sent.
