@@ -1,5 +1,6 @@
 //! One attempt: sends an authorised request, once more if its connection had been closed before it.
 
+use std::pin::pin;
 use std::rc::Rc;
 
 use http::{Response, StatusCode, response};
@@ -67,7 +68,8 @@ pub(super) async fn send_once(authorized: &mut Authorized) -> Result<Box<Answer>
     let first = match connections.take(purpose(authorized), !survives_loss) {
         Some(connection) => {
             authorized.exchange().phases().reuse();
-            send_on(connection, authorized, survives_loss).await
+            // Pinned where it is made: to be awaited, its state would be moved first.
+            pin!(send_on(connection, authorized, survives_loss)).await
         }
         None => Box::pin(send_on_new(authorized)).await,
     };
