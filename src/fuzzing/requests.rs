@@ -81,11 +81,8 @@ fn say_again(head: &Parts) {
     encode::request_head(head, &mut out);
     let mut bytes = BytesMut::from(&*out);
     let same = RequestReader::new().read(&mut bytes);
-    let says_the_same = |same: &Parts| {
-        (&same.method, &same.headers) == (&head.method, &head.headers)
-            && same.uri.path_and_query().map_or("/", |path| path.as_str())
-                == head.uri.path_and_query().map_or("/", |path| path.as_str())
-    };
+    let says_the_same =
+        |same: &Parts| (&same.method, &same.headers) == (&head.method, &head.headers) && target(same) == target(head);
     // Without a Host, as HTTP/1.0 may be, it is none of HTTP/1.1; nor is it HTTP/1.0 any more.
     let lacks_host = !head.headers.contains_key(http::header::HOST);
     match same {
@@ -93,6 +90,12 @@ fn say_again(head: &Parts) {
         Err(Malformed::Host) if lacks_host => {}
         Ok(_) | Err(_) => panic!("{:?} is not what {head:?} says", String::from_utf8_lossy(&out)),
     }
+}
+
+/// As it is written: a query without a path is the root's.
+fn target(head: &Parts) -> String {
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    format!("/{}", target.strip_prefix('/').unwrap_or(target))
 }
 
 #[cfg(test)]

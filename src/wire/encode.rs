@@ -8,6 +8,10 @@ pub(crate) fn request_head(head: &request::Parts, out: &mut Vec<u8>) {
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    // A URL may have a query and no path, which is the root's (RFC 9112 3.2.1).
+    if !target.starts_with('/') {
+        out.push(b'/');
+    }
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     fields(&head.headers, out);
