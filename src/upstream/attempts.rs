@@ -12,9 +12,10 @@ use super::breaker::Health;
 use super::connect::ConnectError;
 use super::preference::{Judgement, Recourse};
 use super::send::{Answer, SendError, send_once};
-use super::{Upstream, retry, room};
+use super::{Upstream, retry};
 use crate::config::Failure;
 use crate::credential::{Authorized, Which};
+use crate::wire::recycle;
 
 /// How long the rest of an answer is waited for that nobody gets, so that its connection can be used again.
 const DISCARD: Duration = Duration::from_millis(10);
@@ -35,7 +36,7 @@ pub(crate) async fn send(mut authorized: Authorized) -> Result<Box<Answer>, Send
     } else {
         attempt(&mut authorized, &upstream).await
     };
-    room::leave(authorized.into_headers());
+    recycle(authorized.into_headers());
     outcome
 }
 

@@ -22,7 +22,6 @@ mod preference;
 mod rejected;
 pub(crate) mod resolve;
 mod retry;
-mod room;
 mod send;
 mod shared;
 mod socket;

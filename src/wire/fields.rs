@@ -2,35 +2,17 @@
 //!
 //! Each byte of a header is looked at once, by [`Block`]; a line whose end has not come is begun again when it has.
 
-use std::cell::Cell;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use super::{MAX_FIELDS, MAX_HEADER_BYTES, Malformed};
+use super::{MAX_FIELDS, MAX_HEADER_BYTES, Malformed, room};
 use crate::octets::{AT_ONCE, Octets};
 
 /// So many fields a message usually has at most, with those that sidekey puts on.
 const USUALLY: usize = 16;
 /// Room for the fields that sidekey puts on.
 const PUT_ON: usize = 6;
-
-/// A map with more room is not kept.
-const MAX_SPARE: usize = 64;
-
-thread_local! {
-    /// The map of the next header that is read: one that has been written leaves its room.
-    static SPARE: Cell<Option<HeaderMap>> = const { Cell::new(None) };
-}
-
-/// Keeps the room that `headers` took, and nothing of what they said.
-pub(crate) fn recycle(mut headers: HeaderMap) {
-    if headers.capacity() <= MAX_SPARE {
-        headers.clear();
-        SPARE.set(Some(headers));
-    }
-}
 
 /// How a message says that its body is framed.
 #[derive(Clone, Copy, Default)]
@@ -106,7 +88,7 @@ impl Block {
 
     /// The fields that were read, of which `block` is the text. Nothing of it is copied but unusual names.
     pub(super) fn headers(&self, block: &Bytes) -> Result<HeaderMap, Malformed> {
-        let mut headers = SPARE.take().unwrap_or_default();
+        let mut headers = room::take();
         headers.reserve(self.lines.len() + PUT_ON);
         for FieldLine { start, colon, end } in &self.lines {
             let (start, colon, end) = (*start as usize, *colon as usize, *end as usize);

@@ -11,9 +11,11 @@ pub(crate) mod fields;
 pub(crate) mod http2;
 pub(crate) mod request;
 pub(crate) mod response;
+mod room;
 mod tcp;
 mod tls;
 
+pub(crate) use self::room::recycle;
 pub(crate) use self::tcp::Tcp;
 pub(crate) use self::tls::TlsStream;
 

@@ -17,8 +17,7 @@ use super::head::{Asked, Framing};
 use crate::answer::AnswerBody;
 use crate::server::socket::{CallerSocket, Outbox};
 use crate::upstream::BrokenAnswer;
-use crate::wire::encode;
-use crate::wire::fields::recycle;
+use crate::wire::{encode, recycle};
 
 /// An answer that has not left whole.
 pub(super) struct Answer {

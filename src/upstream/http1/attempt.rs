@@ -7,8 +7,8 @@ use http::{Method, StatusCode, request};
 use super::Fault;
 use super::sending::Sending;
 use crate::upstream::body::{Exchange, RequestBody};
+use crate::upstream::connection;
 use crate::upstream::socket::UpstreamSocket;
-use crate::upstream::{connection, room};
 use crate::wire::response::{ResponseHead, ResponseReader};
 
 /// A request that has no answer yet.
@@ -24,7 +24,6 @@ pub(super) struct Attempt {
 impl Attempt {
     pub(super) fn new(head: &request::Parts, body: RequestBody) -> Self {
         let (sending, reader) = (Sending::new(head, body), ResponseReader::new());
-        room::offer();
         Self { sending, broken: None, reader, to_head: head.method == Method::HEAD }
     }
 
