@@ -72,10 +72,13 @@ pub(crate) fn prepare(
 /// Whether the caller holds its body back until it is asked for it (RFC 9110 10.1.1). Is it answered instead, its connection is
 /// of no more use: nobody knows whether the body comes after all.
 pub(crate) fn withholds_body(request: &Request<CallerBody>) -> bool {
+    !request.body().is_end_stream() && expects_continue(request.version(), request.headers())
+}
+
+/// Whether whoever sends a body with this header waits to be asked for it. HTTP/1.0 does not know that.
+pub(crate) fn expects_continue(version: Version, headers: &HeaderMap) -> bool {
     let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    request.version() == Version::HTTP_11
-        && !request.body().is_end_stream()
-        && request.headers().get(EXPECT).is_some_and(expects)
+    version == Version::HTTP_11 && headers.get(EXPECT).is_some_and(expects)
 }
 
 /// As [`prepare`], for a request of sidekey's own: it has no caller, and no body.

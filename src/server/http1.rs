@@ -12,8 +12,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use http::header::EXPECT;
-use http::{Request, Response, Version, request};
+use http::{Request, Response, request};
 use tokio::time::{Sleep, sleep_until};
 
 use self::answer::{Answer, Unsent};
@@ -28,8 +27,8 @@ use super::worker::Worker;
 use crate::answer::AnswerBody;
 use crate::caller::Peer;
 use crate::error::ProxyError;
-use crate::proxy;
 use crate::wire::body::Decoder;
+use crate::{headers, proxy};
 
 /// Serves `stream` until it ends. `Some`: it begins with the preface of HTTP/2, and what has been read of it comes back.
 /// Dropping the future closes it, and cancels what was under way.
@@ -121,8 +120,7 @@ impl Connection<'_> {
         if body.is_end() {
             return CallerBody::Empty;
         }
-        let expects = head.version == Version::HTTP_11
-            && head.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let expects = headers::expects_continue(head.version, &head.headers);
         CallerBody::Http1(CallerSocket::begin_body(self.socket, body, expects))
     }
 

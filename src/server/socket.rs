@@ -17,7 +17,6 @@ pub(super) use self::body::Http1Body;
 pub(super) use self::outbox::Outbox;
 use super::stream::Stream;
 use crate::wire::Malformed;
-use crate::wire::body::Decoder;
 use crate::wire::request::{RequestHead, RequestReader, fault_behind};
 
 /// A connection is quiet when nothing has moved for so many rounds: the last byte may have come just before the first.
@@ -108,7 +107,7 @@ impl CallerSocket {
             // What comes after it is a request only if no WebSocket comes about, and is looked at then.
             self.is_sound = false;
         } else if !self.bytes.is_empty() && !self.is_sound {
-            if let Some(fault) = fault_behind(same(&head.body), &self.bytes) {
+            if let Some(fault) = fault_behind(head.body.clone(), &self.bytes) {
                 return Err(fault);
             }
             // Until more comes: so requests that came together are looked at once, not once for each before them.
@@ -226,9 +225,4 @@ impl CallerSocket {
         self.is_sound = false;
         self.quiet_rounds = 0;
     }
-}
-
-/// A decoder for the same body, of which nothing has been read.
-fn same(body: &Decoder) -> Decoder {
-    body.remaining().map_or_else(Decoder::chunked, Decoder::length)
 }

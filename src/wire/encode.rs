@@ -1,6 +1,6 @@
 //! Heads and the framing of bodies, as they are written: what is read strictly is said anew, in one form.
 
-use http::{HeaderMap, StatusCode, request, response};
+use http::{HeaderMap, HeaderName, StatusCode, request, response};
 use hyper::ext::ReasonPhrase;
 
 /// `METHOD path HTTP/1.1`, and the fields as they stand.
@@ -57,11 +57,16 @@ pub(crate) fn fields(headers: &HeaderMap, out: &mut Vec<u8>) {
     let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     out.reserve(length + 2);
     for (name, value) in headers {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        field_line(name, value.as_bytes(), out);
     }
+}
+
+/// One field line. `value` is what a [`HeaderValue`](http::HeaderValue) may hold.
+pub(crate) fn field_line(name: &HeaderName, value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

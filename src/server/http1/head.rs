@@ -9,7 +9,7 @@ use http_body::Body;
 
 use crate::answer::AnswerBody;
 use crate::headers::names_token;
-use crate::wire::encode;
+use crate::wire::encode::{self, field_line};
 use crate::wire::request::RequestHead;
 
 thread_local! {
@@ -84,14 +84,14 @@ impl Asked {
         let is_last = is_last || said.close || !self.keeps_alive || matches!(framing, Framing::UntilClose);
         if head.status != StatusCode::SWITCHING_PROTOCOLS {
             match (is_last, self.is_http10) {
-                (true, false) if !said.close => line(out, &CONNECTION, b"close"),
-                (false, true) => line(out, &CONNECTION, b"keep-alive"),
+                (true, false) if !said.close => field_line(&CONNECTION, b"close", out),
+                (false, true) => field_line(&CONNECTION, b"keep-alive", out),
                 (true | false, _) => {}
             }
         }
         match framing {
-            Framing::Length(length) => line(out, &CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes()),
-            Framing::Chunked(_) => line(out, &TRANSFER_ENCODING, b"chunked"),
+            Framing::Length(length) => field_line(&CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes(), out),
+            Framing::Chunked(_) => field_line(&TRANSFER_ENCODING, b"chunked", out),
             Framing::Nothing if self.is_head && !said.length => self.write_own_length(head.status, body, out),
             Framing::Nothing | Framing::UntilClose => {}
         }
@@ -120,7 +120,7 @@ impl Asked {
             } else if *name == DATE {
                 said.date = true;
             }
-            line(out, name, value.as_bytes());
+            field_line(name, value.as_bytes(), out);
         }
         said
     }
@@ -131,7 +131,7 @@ impl Asked {
         if let Some(length @ 1..) = body.size_hint().exact()
             && may_have_one
         {
-            line(out, &CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes());
+            field_line(&CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes(), out);
         }
     }
 }
@@ -154,13 +154,6 @@ fn announced_trailers(headers: &HeaderMap) -> Vec<HeaderName> {
     names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
 }
 
-fn line(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    out.extend_from_slice(name.as_str().as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
 /// RFC 9110 6.6.1: who has a clock says when the answer was made.
 fn write_date(out: &mut Vec<u8>) {
     let now = SystemTime::now();
@@ -169,6 +162,6 @@ fn write_date(out: &mut Vec<u8>) {
         if *told != second {
             (*told, *text) = (second, httpdate::fmt_http_date(now));
         }
-        line(out, &DATE, text.as_bytes());
+        field_line(&DATE, text.as_bytes(), out);
     });
 }

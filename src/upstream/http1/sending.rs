@@ -225,6 +225,8 @@ impl Sending {
         self.after = self.after.get(length - of_before - of_piece..).unwrap_or_default();
         if self.gone == self.before.len() {
             self.gone = 0;
+            // The credential was among it, and its room is the next head's.
+            self.before.fill(0);
             self.before.clear();
         }
     }
