@@ -2,7 +2,7 @@
 //! both. The connection, the request's body and the watch share it.
 
 mod body;
-mod outbox;
+mod sending;
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -14,10 +14,9 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, ReadBuf};
 
 pub(super) use self::body::Http1Body;
-pub(super) use self::outbox::Outbox;
 use super::stream::Stream;
-use crate::wire::Malformed;
 use crate::wire::request::{RequestHead, RequestReader, fault_behind};
+use crate::wire::{Malformed, Outbox};
 
 /// A connection is quiet when nothing has moved for so many rounds: the last byte may have come just before the first.
 const QUIET: u8 = 2;
@@ -38,6 +37,8 @@ pub(super) struct CallerSocket {
     /// Whether the caller will send nothing more.
     ended: bool,
     out: Outbox,
+    /// Whether the last of what has left it may be with TLS still.
+    unflushed: bool,
     /// When writing last stopped because the caller does not read.
     blocked_since: Option<Instant>,
     /// When a write last went through that had stopped.
@@ -68,6 +69,7 @@ impl CallerSocket {
             body: body::Inbound::none(),
             ended: false,
             out: Outbox::default(),
+            unflushed: false,
             blocked_since: None,
             unblocked_at: None,
             header_since: None,

@@ -2,19 +2,21 @@
 //! is what the path decides on, and every message is written anew from that. So there is no second reader who could find its
 //! end in another place.
 //!
-//! [`request`] and [`response`] read heads, [`body`] takes bodies out of their framing, [`encode`] writes both; [`http2`] holds
-//! HTTP/2 to the same rules. Nothing after the first fault is read, nor a request that came in one read with it.
+//! [`request`] and [`response`] read heads, [`body`] takes bodies out of their framing, [`encode`] writes both, and an [`Outbox`] holds what
+//! has not left; [`http2`] holds HTTP/2 to the same rules. Nothing after the first fault is read, nor a request that came in one read with it.
 
 pub(crate) mod body;
 pub(crate) mod encode;
 pub(crate) mod fields;
 pub(crate) mod http2;
+mod outbox;
 pub(crate) mod request;
 pub(crate) mod response;
 mod room;
 mod tcp;
 mod tls;
 
+pub(crate) use self::outbox::Outbox;
 pub(crate) use self::room::recycle;
 pub(crate) use self::tcp::Tcp;
 pub(crate) use self::tls::TlsStream;

@@ -15,9 +15,9 @@ use http_body::{Body, Frame};
 
 use super::head::{Asked, Framing};
 use crate::answer::AnswerBody;
-use crate::server::socket::{CallerSocket, Outbox};
+use crate::server::socket::CallerSocket;
 use crate::upstream::BrokenAnswer;
-use crate::wire::{encode, recycle};
+use crate::wire::{Outbox, encode, recycle};
 
 /// An answer that has not left whole.
 pub(super) struct Answer {

@@ -1,13 +1,12 @@
 //! A request on its way out: its head, and behind it the body, framed as the head says. One that is not as long as its head
 //! says is never sent as if it were.
 
-use std::cell::Cell;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, request};
 use http_body::{Body, Frame};
@@ -18,27 +17,14 @@ use super::Fault;
 use crate::upstream::body::RequestBody;
 use crate::upstream::connection;
 use crate::upstream::socket::Wire;
-use crate::wire::encode;
-
-/// What is together no longer than this is copied into one: the copy costs less than a vectored call.
-const GATHER: usize = 4096;
-/// A buffer that has become larger is not kept.
-const MAX_SPARE: usize = 16 * 1024;
-
-thread_local! {
-    /// Where the next head is written to: it has left before the next request comes, nearly always.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+use crate::wire::{Outbox, encode};
 
 /// What has not left of a request.
 pub(super) struct Sending {
     body: RequestBody,
     framing: Framing,
-    /// What leaves next: this, of which so much has left, then the piece, then what frames its end.
-    before: Vec<u8>,
-    gone: usize,
-    piece: Bytes,
-    after: &'static [u8],
+    /// What leaves next.
+    out: Outbox,
     /// Whether a first piece was asked for, so that it leaves with the head.
     begun: bool,
     /// Whether something was taken out of the body.
@@ -77,16 +63,13 @@ impl Framing {
 
 impl Sending {
     pub(super) fn new(head: &request::Parts, body: RequestBody) -> Self {
-        let mut before = SPARE.take();
-        encode::request_head(head, &mut before);
+        let mut out = Outbox::default();
+        encode::request_head(head, out.front());
         let ended = matches!(body, RequestBody::Empty);
         Self {
             framing: Framing::of(head, &body),
             body,
-            before,
-            gone: 0,
-            piece: Bytes::new(),
-            after: &[],
+            out,
             begun: ended,
             opened: false,
             left: false,
@@ -126,22 +109,12 @@ impl Sending {
         }
         while !self.over {
             ready!(self.poll_leave(wire.as_mut(), cx)).map_err(Fault::Broken)?;
-            if self.ended {
-                self.finish();
-            } else {
+            self.over = self.ended;
+            if !self.over {
                 ready!(self.poll_body(cx))?;
             }
         }
         Poll::Ready(Ok(()))
-    }
-
-    fn finish(&mut self) {
-        self.over = true;
-        let mut spare = mem::take(&mut self.before);
-        if spare.capacity() <= MAX_SPARE {
-            spare.clear();
-            SPARE.set(spare);
-        }
     }
 
     /// Takes the body's next piece.
@@ -161,25 +134,21 @@ impl Sending {
 
     fn take(&mut self, piece: Bytes) -> Result<(), Fault> {
         let is_last = self.body.is_end_stream();
-        match &mut self.framing {
+        let back: &[u8] = match &mut self.framing {
             Framing::Length(more) => {
                 *more = more.checked_sub(piece.len() as u64).ok_or(Fault::Length)?;
                 if is_last && *more > 0 {
                     return Err(Fault::Length);
                 }
+                b""
             }
             Framing::Chunked => {
-                encode::chunk(piece.len(), &mut self.before);
-                self.after = if is_last { LAST_CHUNK_END } else { CHUNK_END };
+                encode::chunk(piece.len(), self.out.front());
+                if is_last { LAST_CHUNK_END } else { CHUNK_END }
             }
-        }
+        };
         self.ended = is_last;
-        if self.before.len() + piece.len() + self.after.len() <= GATHER {
-            self.before.extend_from_slice(&piece);
-            self.before.extend_from_slice(mem::take(&mut self.after));
-        } else {
-            self.piece = piece;
-        }
+        self.out.push(piece, back);
         Ok(())
     }
 
@@ -188,7 +157,7 @@ impl Sending {
             // There is no way to say trailers.
             Framing::Length(0) => {}
             Framing::Length(_) => return Err(Fault::Length),
-            Framing::Chunked => encode::last_chunk(trailers, &mut self.before),
+            Framing::Chunked => encode::last_chunk(trailers, self.out.front()),
         }
         self.ended = true;
         Ok(())
@@ -196,38 +165,12 @@ impl Sending {
 
     /// Writes all that is to leave next.
     fn poll_leave(&mut self, mut wire: Pin<&mut Wire>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let before = self.before.get(self.gone..).unwrap_or_default();
-            let written = match (before, &*self.piece, self.after) {
-                ([], [], []) => break,
-                (alone, [], []) | ([], alone, []) => wire.as_mut().poll_write(cx, alone),
-                (before, piece, after) => {
-                    wire.as_mut().poll_write_vectored(cx, &[before, piece, after].map(IoSlice::new))
-                }
-            };
+        while !self.out.is_empty() {
             // Of what TLS has taken, a part may have left although the rest failed.
             self.left |= matches!(*wire, Either::Right(_));
-            match ready!(written)? {
-                0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
-                length => self.pass(length),
-            }
+            ready!(self.out.poll_write(wire.as_mut(), cx))?;
+            self.left = true;
         }
         wire.poll_flush(cx)
-    }
-
-    /// So much has left.
-    fn pass(&mut self, length: usize) {
-        self.left = true;
-        let of_before = length.min(self.before.len() - self.gone);
-        let of_piece = (length - of_before).min(self.piece.len());
-        self.gone += of_before;
-        self.piece.advance(of_piece);
-        self.after = self.after.get(length - of_before - of_piece..).unwrap_or_default();
-        if self.gone == self.before.len() {
-            self.gone = 0;
-            // The credential was among it, and its room is the next head's.
-            self.before.fill(0);
-            self.before.clear();
-        }
     }
 }
