@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
+use crate::server::alarm::poll_due;
 use crate::server::socket::CallerSocket;
 use crate::server::visit::{Stage, Visit};
 
@@ -44,6 +45,13 @@ pub(super) enum Phase {
     Works,
 }
 
+/// What a deadline stands for.
+enum Due {
+    Watched(Watched),
+    /// It is time to ask whether the caller is still there.
+    Probe,
+}
+
 /// Watches over one connection while something is done on it.
 pub(super) struct Watch<'a> {
     visit: &'a Visit,
@@ -63,26 +71,17 @@ impl<'a> Watch<'a> {
     }
 
     /// Ready when something has to be done about the connection.
-    ///
-    /// The one alarm is moved only when it would ring too late; when it rings too early, it is set anew. So a request
-    /// that is served in time costs no timer.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, phase: Phase, mut alarm: Pin<&mut Sleep>) -> Poll<Watched> {
         if let Some(watched) = self.look(cx, phase) {
             return Poll::Ready(watched);
         }
-        while let Some((deadline, watched)) = self.deadline() {
-            if alarm.deadline().into_std() > deadline {
-                alarm.as_mut().reset(deadline.into());
-            }
-            ready!(alarm.as_mut().poll(cx));
-            let now = Instant::now();
-            if now < deadline {
-                alarm.as_mut().reset(deadline.into());
-            } else if self.probe_at != Some(deadline) || self.probe(now).is_err() {
-                return Poll::Ready(watched);
+        loop {
+            match ready!(poll_due(alarm.as_mut(), cx, || self.deadline())) {
+                Due::Watched(watched) => return Poll::Ready(watched),
+                Due::Probe if self.probe().is_err() => return Poll::Ready(Watched::Gone),
+                Due::Probe => {}
             }
         }
-        Poll::Pending
     }
 
     fn look(&mut self, cx: &mut Context<'_>, phase: Phase) -> Option<Watched> {
@@ -114,7 +113,7 @@ impl<'a> Watch<'a> {
     }
 
     /// What is waited for, and until when.
-    fn deadline(&self) -> Option<(Instant, Watched)> {
+    fn deadline(&self) -> Option<(Instant, Due)> {
         let limits = self.visit.worker().limits();
         let socket = self.socket.borrow();
         let blocked = socket.blocked_since().map(|since| (since + limits.write_timeout, Watched::Gone));
@@ -134,15 +133,16 @@ impl<'a> Watch<'a> {
                 deadlines.into_iter().flatten().min().map(|at| (at, Watched::Stalled))
             }
         };
-        let probe = self.probe_at.map(|at| (at, Watched::Gone));
-        [waiting, probe, blocked].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
+        let over = |(at, watched)| (at, Due::Watched(watched));
+        let probe = self.probe_at.map(|at| (at, Due::Probe));
+        [waiting.map(over), probe, blocked.map(over)].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
     }
 
     /// Asks whether anyone is still there. An error: no.
-    fn probe(&mut self, now: Instant) -> io::Result<()> {
+    fn probe(&mut self) -> io::Result<()> {
         let mut socket = self.socket.borrow_mut();
         socket.stream().take_error()?;
-        self.probe_at = Some(now + PROBE_INTERVAL);
+        self.probe_at = Some(Instant::now() + PROBE_INTERVAL);
         self.probes += 1;
         // Less and less often, and never between the bytes of an answer.
         let may_ask = self.visit.stage() == Stage::Asked && socket.caller_closed() && !socket.is_blocked();
