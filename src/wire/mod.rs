@@ -8,6 +8,7 @@
 pub(crate) mod body;
 pub(crate) mod encode;
 pub(crate) mod fields;
+mod gather;
 pub(crate) mod http2;
 mod outbox;
 pub(crate) mod request;

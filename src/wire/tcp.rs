@@ -1,6 +1,6 @@
 //! A TCP socket that reads and writes in as few and as cheap system calls as it can.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,8 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Pieces that are together no longer than this are copied into one: the copy costs less than a vectored call.
-pub(super) const GATHER: usize = 4096;
+use super::gather::write_as_one;
 
 /// As much is read at once where little is asked for: rustls asks for 4 KiB at a time, a quarter of a record.
 const AHEAD: usize = 64 * 1024;
@@ -17,8 +16,6 @@ const AHEAD: usize = 64 * 1024;
 thread_local! {
     /// Where the next socket reads ahead to. One worker rarely needs a second: what is read is used up at once.
     static SPARE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
-    /// Room for the pieces of one write: a worker writes on one socket at a time.
-    static GATHERED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The worker's spare room to read into. Whoever takes it gives it back as soon as nothing is in it.
@@ -119,18 +116,9 @@ impl AsyncWrite for Tcp {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.get_mut().stream);
-        if let [slice] = slices {
-            return stream.poll_write(cx, slice);
-        }
-        if slices.iter().map(|slice| slice.len()).sum::<usize>() > GATHER {
-            return stream.poll_write_vectored(cx, slices);
-        }
-        GATHERED.with_borrow_mut(|gathered| {
-            gathered.clear();
-            slices.iter().for_each(|slice| gathered.extend_from_slice(slice));
-            stream.poll_write(cx, gathered)
-        })
+        let mut stream = Pin::new(&mut self.get_mut().stream);
+        let written = write_as_one(slices, |bytes| stream.as_mut().poll_write(cx, bytes));
+        written.unwrap_or_else(|| stream.poll_write_vectored(cx, slices))
     }
 
     fn is_write_vectored(&self) -> bool {

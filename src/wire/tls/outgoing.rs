@@ -11,7 +11,7 @@ use rustls::client::ClientConnectionData;
 use rustls::unbuffered::{EncodeError, EncodeTlsData, EncryptError, WriteTraffic};
 use tokio::io::AsyncWrite;
 
-use crate::wire::tcp::GATHER;
+use crate::wire::gather::write_as_one;
 
 /// As much data goes into one record.
 const RECORD: usize = 16 * 1024;
@@ -21,9 +21,8 @@ const AT_ONCE: usize = 4 * RECORD;
 const OVERHEAD: usize = 4096;
 
 thread_local! {
-    /// Where records are made, and where the data of one is put together. A worker writes on one socket at a time.
+    /// Where records are made. A worker writes on one socket at a time.
     static RECORDS: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    static DATA: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// What was made and has not left.
@@ -98,19 +97,9 @@ impl Outgoing {
 /// Makes records of `slices`, as far as there is room. What is short shares one.
 pub(super) fn seal(mut traffic: WriteTraffic<'_, ClientConnectionData>, slices: &[IoSlice<'_>]) -> io::Result<Sealed> {
     let mut sealed = Sealed::new();
-    if slices.len() > 1 && slices.iter().map(|slice| slice.len()).sum::<usize>() <= GATHER {
-        let mut data = DATA.take();
-        slices.iter().for_each(|slice| data.extend_from_slice(slice));
-        let made = sealed.add(&mut traffic, &data);
-        // A credential may be among it.
-        data.fill(0);
-        data.clear();
-        DATA.set(data);
-        made?;
-    } else {
-        for slice in slices {
-            sealed.add(&mut traffic, slice)?;
-        }
+    match write_as_one(slices, |data| sealed.add(&mut traffic, data)) {
+        Some(made) => made?,
+        None => slices.iter().try_for_each(|slice| sealed.add(&mut traffic, slice))?,
     }
     Ok(sealed)
 }
