@@ -8,7 +8,7 @@ use http::header::{
 };
 use http::{HeaderMap, Method, Request, Response};
 
-use crate::headers::{Asked, Presence};
+use crate::headers::{Field, Presence};
 use crate::{answer, config, headers};
 
 /// The Fetch standard's names for what `http` has none of.
@@ -59,7 +59,7 @@ impl Guard {
     /// The `Origin` of a page that may ask is taken off: the vendor's own list of origins does not know of it.
     pub(crate) fn admit<B>(&self, request: &mut Request<B>, presence: Presence) -> Result<Option<Page>, BrowserError> {
         // A program sends neither.
-        if !presence.of_field(Asked::Origin) && !presence.of_field(Asked::SecFetchSite) {
+        if !presence.of_field(Field::Origin) && !presence.of_field(Field::SecFetchSite) {
             return Ok(None);
         }
         let origin = single(request.headers(), &ORIGIN, BrowserError::Origin)?;

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 pub(crate) use self::request_id::RequestId;
 pub(crate) use self::trace_parent::TraceParent;
 use crate::caller::Callers;
-use crate::headers::{Asked, Presence, single};
+use crate::headers::{Field, Presence, single};
 use crate::scrub::Scrubber;
 
 pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,11 +33,11 @@ pub(crate) struct Correlation {
 impl Correlation {
     /// The ids that the caller sent, if they may be logged: what holds a caller's token is replaced, whoever sent it.
     pub(crate) fn begin(headers: &HeaderMap, presence: Presence, callers: &Callers, now: Instant) -> Self {
-        let only = |asked, name| presence.of_field(asked).then(|| single(headers, name).ok().flatten()).flatten();
-        let request_id = only(Asked::XRequestId, &X_REQUEST_ID)
+        let only = |field, name| presence.of_field(field).then(|| single(headers, name).ok().flatten()).flatten();
+        let request_id = only(Field::XRequestId, &X_REQUEST_ID)
             .filter(|value| !callers.have_token_in(value.as_bytes()))
             .and_then(RequestId::sane);
-        let trace = only(Asked::TraceParent, &TRACE_PARENT).and_then(TraceParent::valid);
+        let trace = only(Field::TraceParent, &TRACE_PARENT).and_then(TraceParent::valid);
         let trace = trace.filter(|trace| {
             !callers.have_token_in(trace.value().as_bytes()) && !callers.have_token_in(trace.id().as_bytes())
         });
@@ -72,13 +72,13 @@ impl Correlation {
     pub(crate) fn put_on_request(&mut self, headers: &mut HeaderMap, traces: bool) {
         headers.insert(&X_REQUEST_ID, self.request_id.value().clone());
         // A state is of no use without what it is the state of (Trace Context 3.3).
-        if (self.trace.is_none() || !traces) && self.presence.of_field(Asked::TraceState) {
+        if (self.trace.is_none() || !traces) && self.presence.of_field(Field::TraceState) {
             headers.remove(&TRACE_STATE);
         }
         if traces {
             let trace = self.trace.get_or_insert_with(TraceParent::begin);
             headers.insert(&TRACE_PARENT, trace.value().clone());
-        } else if self.presence.of_field(Asked::TraceParent) {
+        } else if self.presence.of_field(Field::TraceParent) {
             headers.remove(&TRACE_PARENT);
         }
     }

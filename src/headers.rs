@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request, Uri, Version, request};
 use http_body::Body;
 use smallvec::SmallVec;
 
-pub(crate) use self::presence::{Asked, Presence};
+pub(crate) use self::presence::{Field, Presence};
 use crate::alias;
 use crate::caller::Caller;
 use crate::policy::{self, Grant};
@@ -40,9 +40,9 @@ pub(crate) fn prepare(
 ) -> Box<Outgoing> {
     let (mut head, incoming) = request.into_parts();
     let is_empty = incoming.is_end_stream();
-    let had_length = is_empty && presence.of_field(Asked::ContentLength);
-    let expects = !is_empty && presence.of_field(Asked::Expect);
-    let may_ask = presence.of_field(Asked::Upgrade) && grant.target().upstream.passes_tunnels();
+    let had_length = is_empty && presence.of_field(Field::ContentLength);
+    let expects = !is_empty && presence.of_field(Field::Expect);
+    let may_ask = presence.of_field(Field::Upgrade) && grant.target().upstream.passes_tunnels();
     let wants_tunnel = may_ask && handshake::is_asked_for(&head);
     let path = grant.take_path();
     readdress(&mut head, presence, &grant.target().upstream, path);
@@ -92,7 +92,7 @@ pub(crate) fn prepare_own(request: Request<()>, grant: &mut Grant) -> Box<Outgoi
 
 /// Takes off a request's header what may not cross, its framing too, and puts on where it goes.
 pub(crate) fn readdress(head: &mut request::Parts, presence: Presence, upstream: &Upstream, path: PathAndQuery) {
-    let wants_trailers = presence.of_field(Asked::Te) && names_token(&head.headers, &TE, "trailers");
+    let wants_trailers = presence.of_field(Field::Te) && names_token(&head.headers, &TE, "trailers");
     remove(&mut head.headers, |name| may_not_cross(name, upstream.managed(), is_hop_or_origin));
     head.headers.insert(HOST, upstream.origin().host_header().clone());
     if upstream.scrubs_body() {

@@ -3,9 +3,9 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// What is asked for. Whoever finds that it is there looks it up.
+/// A field that is asked for. Whoever finds that it is there looks it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum Field {
     ContentLength,
     Expect,
     Origin,
@@ -23,32 +23,32 @@ pub(crate) struct Presence(u16);
 
 impl Presence {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        Self(headers.keys().filter_map(asked).fold(0, |found, asked| found | bit(asked)))
+        Self(headers.keys().filter_map(field).fold(0, |found, field| found | bit(field)))
     }
 
     /// Whether it may be there.
-    pub(crate) fn of_field(self, asked: Asked) -> bool {
-        self.0 & bit(asked) != 0
+    pub(crate) fn of_field(self, field: Field) -> bool {
+        self.0 & bit(field) != 0
     }
 }
 
-fn bit(asked: Asked) -> u16 {
-    1 << asked as u16
+fn bit(field: Field) -> u16 {
+    1 << field as u16
 }
 
 /// Sorted by length, which most names differ in.
-fn asked(name: &HeaderName) -> Option<Asked> {
+fn field(name: &HeaderName) -> Option<Field> {
     let name = name.as_str();
     Some(match name.len() {
-        2 if name == "te" => Asked::Te,
-        6 if name == "expect" => Asked::Expect,
-        6 if name == "origin" => Asked::Origin,
-        7 if name == "upgrade" => Asked::Upgrade,
-        10 if name == "tracestate" => Asked::TraceState,
-        11 if name == "traceparent" => Asked::TraceParent,
-        12 if name == "x-request-id" => Asked::XRequestId,
-        14 if name == "content-length" => Asked::ContentLength,
-        14 if name == "sec-fetch-site" => Asked::SecFetchSite,
+        2 if name == "te" => Field::Te,
+        6 if name == "expect" => Field::Expect,
+        6 if name == "origin" => Field::Origin,
+        7 if name == "upgrade" => Field::Upgrade,
+        10 if name == "tracestate" => Field::TraceState,
+        11 if name == "traceparent" => Field::TraceParent,
+        12 if name == "x-request-id" => Field::XRequestId,
+        14 if name == "content-length" => Field::ContentLength,
+        14 if name == "sec-fetch-site" => Field::SecFetchSite,
         _ => return None,
     })
 }
@@ -57,35 +57,35 @@ fn asked(name: &HeaderName) -> Option<Asked> {
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{Asked, Presence};
+    use super::{Field, Presence};
 
-    const EACH: [(&str, Asked); 9] = [
-        ("content-length", Asked::ContentLength),
-        ("expect", Asked::Expect),
-        ("origin", Asked::Origin),
-        ("sec-fetch-site", Asked::SecFetchSite),
-        ("te", Asked::Te),
-        ("traceparent", Asked::TraceParent),
-        ("tracestate", Asked::TraceState),
-        ("upgrade", Asked::Upgrade),
-        ("x-request-id", Asked::XRequestId),
+    const EACH: [(&str, Field); 9] = [
+        ("content-length", Field::ContentLength),
+        ("expect", Field::Expect),
+        ("origin", Field::Origin),
+        ("sec-fetch-site", Field::SecFetchSite),
+        ("te", Field::Te),
+        ("traceparent", Field::TraceParent),
+        ("tracestate", Field::TraceState),
+        ("upgrade", Field::Upgrade),
+        ("x-request-id", Field::XRequestId),
     ];
 
-    fn found<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<Asked> {
+    fn found<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<Field> {
         let field = |name: &str| (HeaderName::try_from(name).unwrap(), HeaderValue::from_static("x"));
         let presence = Presence::of(&names.into_iter().map(field).collect::<HeaderMap>());
-        EACH.map(|(_, asked)| asked).into_iter().filter(|asked| presence.of_field(*asked)).collect()
+        EACH.map(|(_, field)| field).into_iter().filter(|field| presence.of_field(*field)).collect()
     }
 
     #[test]
     fn what_is_asked_for_is_found_and_nothing_else() {
-        for (name, asked) in EACH {
-            assert_eq!(found([name]), [asked], "{name}");
-            assert_eq!(found(["host", &name.to_uppercase(), "accept"]), [asked], "{name}");
+        for (name, field) in EACH {
+            assert_eq!(found([name]), [field], "{name}");
+            assert_eq!(found(["host", &name.to_uppercase(), "accept"]), [field], "{name}");
             let reversed: String = name.chars().rev().collect();
             assert_eq!(found([reversed.as_str(), "host"]), [], "{reversed}");
         }
-        assert_eq!(found(EACH.map(|(name, _)| name)), EACH.map(|(_, asked)| asked));
+        assert_eq!(found(EACH.map(|(name, _)| name)), EACH.map(|(_, field)| field));
         assert_eq!(found([]), []);
     }
 }

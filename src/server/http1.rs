@@ -17,7 +17,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use self::answer::{Answer, Unsent};
 use self::ending::{Ending, end};
-use self::head::Asked;
+use self::head::Terms;
 use self::watch::{Phase, Watch, Watched};
 use super::body::CallerBody;
 use super::socket::CallerSocket;
@@ -99,7 +99,7 @@ impl Connection<'_> {
         let socket = self.socket;
         let next = self.watched(Phase::Waits, |cx| socket.borrow_mut().poll_head(cx)).await?;
         let head = next.map_err(Ending::of_no_request)?;
-        let asked = Asked::new(&head);
+        let terms = Terms::new(&head);
         let body = self.body(&head.parts, head.body);
         let response = {
             let mut work = pin!(proxy::handle(Rc::clone(self.visit), Request::from_parts(head.parts, body)));
@@ -113,7 +113,7 @@ impl Connection<'_> {
             };
             self.watched(Phase::Works, work).await?
         };
-        self.answer(asked, response).await
+        self.answer(terms, response).await
     }
 
     fn body(&self, head: &request::Parts, body: Decoder) -> CallerBody {
@@ -124,9 +124,9 @@ impl Connection<'_> {
         CallerBody::Http1(CallerSocket::begin_body(self.socket, body, expects))
     }
 
-    async fn answer(&mut self, asked: Asked, response: Response<Box<AnswerBody>>) -> Result<(), Ending> {
+    async fn answer(&mut self, terms: Terms, response: Response<Box<AnswerBody>>) -> Result<(), Ending> {
         let (visit, socket) = (self.visit, self.socket);
-        let mut answer = Answer::new(asked, response, visit.worker().draining());
+        let mut answer = Answer::new(terms, response, visit.worker().draining());
         let sent = self.watched(Phase::Works, |cx| answer.poll_send(cx, socket)).await?;
         if let Err(Unsent) = sent {
             // HTTP/1.0 reads until the end, whatever ends it.

@@ -13,7 +13,7 @@ use http::header::{
 use http::{HeaderMap, Response, response};
 use http_body::{Body, Frame};
 
-use super::head::{Asked, Framing};
+use super::head::{Framing, Terms};
 use crate::answer::AnswerBody;
 use crate::server::socket::CallerSocket;
 use crate::upstream::BrokenAnswer;
@@ -21,7 +21,7 @@ use crate::wire::{Outbox, encode, recycle};
 
 /// An answer that has not left whole.
 pub(super) struct Answer {
-    asked: Asked,
+    terms: Terms,
     /// Until it is written.
     head: Option<response::Parts>,
     /// Until its end is.
@@ -41,9 +41,9 @@ enum Then {
 
 impl Answer {
     /// `is_last`: the connection ends with it, unless it is the one that switches to another protocol.
-    pub(super) fn new(asked: Asked, response: Response<Box<AnswerBody>>, is_last: bool) -> Self {
+    pub(super) fn new(terms: Terms, response: Response<Box<AnswerBody>>, is_last: bool) -> Self {
         let (head, body) = response.into_parts();
-        Self { asked, head: Some(head), body: Some(body), framing: Framing::Nothing, is_last }
+        Self { terms, head: Some(head), body: Some(body), framing: Framing::Nothing, is_last }
     }
 
     /// Whether nothing may follow it. Known when it has left.
@@ -82,7 +82,7 @@ impl Answer {
         socket.begin_answer();
         // What nobody will read of the request may be here, and is passed over. Else its end will never be found.
         let is_last = self.is_last || matches!(socket.poll_settled(cx), Poll::Ready(false));
-        (self.framing, self.is_last) = self.asked.write_head(head, body, is_last, socket.out().front());
+        (self.framing, self.is_last) = self.terms.write_head(head, body, is_last, socket.out().front());
         match self.framing {
             Framing::Nothing => body.leave_out_own(),
             // Whatever ends the connection before, a timeout or sidekey's own end, must not look like the body's end.

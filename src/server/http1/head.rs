@@ -17,8 +17,8 @@ thread_local! {
     static NOW: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
 }
 
-/// What a request says of its answer.
-pub(super) struct Asked {
+/// The terms on which a request is answered: what it says of its answer.
+pub(super) struct Terms {
     is_head: bool,
     is_http10: bool,
     keeps_alive: bool,
@@ -35,7 +35,7 @@ pub(super) enum Framing {
     UntilClose,
 }
 
-impl Asked {
+impl Terms {
     pub(super) fn new(RequestHead { parts, keeps_alive, .. }: &RequestHead) -> Self {
         Self {
             is_head: parts.method == Method::HEAD,
