@@ -60,38 +60,41 @@ pub fn run(
         tracing::warn!(target: "config", "{warning}");
     }
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut signals = Signals::new()?;
-        for address in server.addresses() {
-            tracing::info!(target: "server", %address, "listening");
-        }
-        if let Some(address) = server.admin_address() {
-            tracing::info!(target: "server", %address, "admin listener bound");
-        }
-        let (service, pulses) = (ServiceManager::new(&server.addresses()), server.pulses());
-        let (draining, drain_begun) = tokio::sync::oneshot::channel();
-        let mut second = Signals::new()?;
-        let reloads = server.reloads();
-        let stop = async {
-            let draining = draining;
-            signals.next().await;
-            service.stopping();
-            tracing::info!(target: "server", "stopping: begun requests are finished, a second signal ends them");
-            let _ = draining.send(());
-        };
-        tokio::select! {
-            drained = server.serve(stop) => match drained? {
-                Drained::Whole => tracing::info!(target: "server", "stopped"),
-                Drained::Cut(connections) => {
-                    tracing::warn!(target: "server", connections, "stopped: these took longer than `drain`");
-                }
-            },
-            () = second.next_after(drain_begun) => return Err(RunError::SecondSignal),
-            () = Signals::new()?.reload(&reloads, &service) => {}
-            never = service.attend(&pulses) => match never {},
-        }
-        Ok(())
-    })
+    runtime.block_on(serve(server))
+}
+
+/// Serves until a signal ends it, or a second one what had begun.
+async fn serve(server: Server) -> Result<(), RunError> {
+    let mut signals = Signals::new()?;
+    for address in server.addresses() {
+        tracing::info!(target: "server", %address, "listening");
+    }
+    if let Some(address) = server.admin_address() {
+        tracing::info!(target: "server", %address, "admin listener bound");
+    }
+    let (service, pulses) = (ServiceManager::new(&server.addresses()), server.pulses());
+    let (draining, drain_begun) = tokio::sync::oneshot::channel();
+    let mut second = Signals::new()?;
+    let reloads = server.reloads();
+    let stop = async {
+        let draining = draining;
+        signals.next().await;
+        service.stopping();
+        tracing::info!(target: "server", "stopping: begun requests are finished, a second signal ends them");
+        let _ = draining.send(());
+    };
+    tokio::select! {
+        drained = server.serve(stop) => match drained? {
+            Drained::Whole => tracing::info!(target: "server", "stopped"),
+            Drained::Cut(connections) => {
+                tracing::warn!(target: "server", connections, "stopped: these took longer than `drain`");
+            }
+        },
+        () = second.next_after(drain_begun) => return Err(RunError::SecondSignal),
+        () = Signals::new()?.reload(&reloads, &service) => {}
+        never = service.attend(&pulses) => match never {},
+    }
+    Ok(())
 }
 
 /// Runs the commands of a config, for the process at the other end of standard input.

@@ -10,10 +10,11 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::error::{ConfigError, Fault, Position, Problem};
+use super::listen::ListenerFile;
 use super::read::{Reader, Table};
 use super::{
-    Config, ListenAddress, Listener, Reload, Server, admin, advice, browser, caller, listen, log, lookup, names,
-    syntax, upstream,
+    Config, ListenAddress, Listener, Reload, Server, Upstream, admin, advice, browser, caller, listen, log, lookup,
+    names, syntax, upstream,
 };
 use crate::secret::source::{self, Source, SourceError};
 
@@ -131,17 +132,7 @@ fn read_config(table: &mut Table<'_>) -> Config {
     listen::check_open(reader, &listeners, !callers.is_empty());
     let upstreams = upstreams.read;
     advice::on_memory(reader, &server, &upstreams);
-    let position = |name: &str| upstreams.iter().position(|upstream| *upstream.name == *name);
-    let mut listeners: Vec<Listener> = listeners
-        .into_iter()
-        .filter_map(|written| {
-            let upstream = written.upstream.as_ref().and_then(|name| position(name.value));
-            written.into_listener(upstream)
-        })
-        .collect();
-    if listeners.is_empty() {
-        listeners.push(default_listener());
-    }
+    let listeners = listeners_of(listeners, &upstreams);
     let (warnings, files) = (reader.take_warnings(), reader.take_files());
     Config {
         path: PathBuf::new(),
@@ -157,6 +148,22 @@ fn read_config(table: &mut Table<'_>) -> Config {
         files,
         fingerprint: reader.fingerprint(),
     }
+}
+
+/// The listeners as they are bound: there is one without any `[listen.*]`, too.
+fn listeners_of(written: Vec<ListenerFile<'_>>, upstreams: &[Upstream]) -> Vec<Listener> {
+    let position = |name: &str| upstreams.iter().position(|upstream| *upstream.name == *name);
+    let mut listeners: Vec<Listener> = written
+        .into_iter()
+        .filter_map(|written| {
+            let upstream = written.upstream.as_ref().and_then(|name| position(name.value));
+            written.into_listener(upstream)
+        })
+        .collect();
+    if listeners.is_empty() {
+        listeners.push(default_listener());
+    }
+    listeners
 }
 
 fn read_server(table: &mut Table<'_>) -> Server {

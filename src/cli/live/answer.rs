@@ -35,63 +35,60 @@ pub(super) async fn read(mut answer: Answer, probe: &Probe, report: &mut Report<
 /// What the status means for the credential.
 fn judge(status: StatusCode, retry_after: Option<u64>, report: &mut Report<'_>) {
     let code = status.as_u16();
-    let forbidden = report.config.preset.and_then(|preset| preset.forbidden);
-    let (verdict, level, slug, text, hint) = match code {
-        200..=299 => {
-            report.credential = Verdict::Accepted;
-            return;
-        }
-        401 => {
-            let hint = match report.config.credentials.at(Which::Main).map(Credential::scheme) {
-                Some("hmac") => {
-                    "the key pair is wrong or revoked, the clock is off, or `headers` is not what the vendor wants"
-                }
-                _ => "it is wrong or was revoked: look at what the references in `auth` lead to",
-            };
-            let text = "rejected (401)".to_owned();
-            (Verdict::Rejected, Level::Failure, "credential_rejected", text, Some(hint))
-        }
-        403 => match forbidden {
-            Some(reason) => {
-                let text = format!("not told: 403 does not say that it is bad, as {reason}");
-                (Verdict::NotTold, Level::Warning, "forbidden", text, Some("look at the vendor's dashboard"))
-            }
-            None => {
-                let text = "refused (403): it may not ask for this, or is not accepted".to_owned();
-                let hint = "look at what it may do; `probe` names another request";
-                (Verdict::NotTold, Level::Failure, "forbidden", text, Some(hint))
-            }
-        },
+    report.credential = match code {
+        200..=299 => Verdict::Accepted,
+        401 => Verdict::Rejected,
+        _ => Verdict::NotTold,
+    };
+    let (level, slug, text, hint) = match code {
+        200..=299 => return,
+        401 => (Level::Failure, "credential_rejected", "rejected (401)".to_owned(), Some(hint_for_rejected(report))),
+        403 => return judge_forbidden(report),
         429 => {
             let wait = retry_after.map(|seconds| format!("; to be asked again in {seconds} s")).unwrap_or_default();
             let text = format!("not told: the vendor was asked too often (429){wait}");
-            (Verdict::NotTold, Level::Warning, "rate_limited", text, None)
+            (Level::Warning, "rate_limited", text, None)
         }
         500..=599 => {
             let text = format!("not told: the vendor fails ({code})");
-            (
-                Verdict::NotTold,
-                Level::Failure,
-                "vendor_fails",
-                text,
-                Some("try again; look at the vendor's status page"),
-            )
+            (Level::Failure, "vendor_fails", text, Some("try again; look at the vendor's status page"))
         }
         300..=399 => {
             let text = format!("not told: the vendor redirects ({code}), and sidekey follows none");
-            (Verdict::NotTold, Level::Warning, "redirected", text, Some("`probe` names another request"))
+            (Level::Warning, "redirected", text, Some("`probe` names another request"))
         }
         404 | 405 | 410 => {
             let text = format!("not told: there is no such request at the vendor ({code})");
-            (Verdict::NotTold, Level::Warning, "probe_unknown", text, Some("`probe` names another; is `url` right?"))
+            (Level::Warning, "probe_unknown", text, Some("`probe` names another; is `url` right?"))
         }
         _ => {
             let text = format!("not told: {code} says nothing of it");
-            (Verdict::NotTold, Level::Warning, "unexpected_status", text, Some("`probe` names another request"))
+            (Level::Warning, "unexpected_status", text, Some("`probe` names another request"))
         }
     };
-    report.credential = verdict;
     report.find(Step::Credential, level, slug, text, hint);
+}
+
+fn hint_for_rejected(report: &Report<'_>) -> &'static str {
+    match report.config.credentials.at(Which::Main).map(Credential::scheme) {
+        Some("hmac") => "the key pair is wrong or revoked, the clock is off, or `headers` is not what the vendor wants",
+        _ => "it is wrong or was revoked: look at what the references in `auth` lead to",
+    }
+}
+
+/// What 403 means depends on the vendor.
+fn judge_forbidden(report: &mut Report<'_>) {
+    let (level, text, hint) = match report.config.preset.and_then(|preset| preset.forbidden) {
+        Some(reason) => {
+            let text = format!("not told: 403 does not say that it is bad, as {reason}");
+            (Level::Warning, text, "look at the vendor's dashboard")
+        }
+        None => {
+            let text = "refused (403): it may not ask for this, or is not accepted".to_owned();
+            (Level::Failure, text, "look at what it may do; `probe` names another request")
+        }
+    };
+    report.find(Step::Credential, level, "forbidden", text, hint);
 }
 
 /// In seconds. As a date, it is not worth a word.
