@@ -124,10 +124,30 @@ fn a_refusal_in_the_middle_of_an_upload_reaches_the_caller() {
     let answer = caller.response();
     answer.assert_passed_on(413);
     assert_eq!(answer.text(), "no!");
+    // RFC 9112 9.6: nobody will read the rest.
+    assert_eq!(answer.fields.get("connection"), Some("close"));
     drop(caller);
     // Where the next request would begin on that connection is in doubt.
     sidekey.ask(get("/api/next")).assert_passed_on(200);
     assert_eq!(origin.connections(), 2);
+}
+
+#[test]
+fn only_a_refusal_in_the_middle_of_a_long_upload_says_before_it_that_it_is_the_last() {
+    let (ok, no) = (OK.to_owned(), REFUSAL.to_owned());
+    for (answer, length, said) in [(&ok, 50_000_000, None), (&no, 5_000, None), (&no, 50_000_000, Some("close"))] {
+        let early = answer.clone();
+        let origin = Origin::plain(move |conversation| {
+            conversation.head().unwrap();
+            conversation.exactly(4).unwrap();
+            conversation.send(&early);
+            conversation.rest();
+        });
+        let sidekey = Sidekey::start(&origin.upstream("api"));
+        let mut caller = sidekey.connect();
+        caller.send(format!("POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\nbody"));
+        assert_eq!(caller.response().fields.get("connection"), said, "{answer}");
+    }
 }
 
 #[test]

@@ -81,7 +81,12 @@ impl Answer {
         let Some(body) = &mut self.body else { return };
         socket.begin_answer();
         // What nobody will read of the request may be here, and is passed over. Else its end will never be found.
-        let is_last = self.is_last || matches!(socket.poll_settled(cx), Poll::Ready(false));
+        let follows = match socket.poll_settled(cx) {
+            Poll::Ready(follows) => follows,
+            // Whoever refuses in the middle of a long upload does not take the rest: it is said in time (RFC 9112 9.6).
+            Poll::Pending => head.status.is_success() || !socket.is_far_from_end(),
+        };
+        let is_last = self.is_last || !follows;
         (self.framing, self.is_last) = self.terms.write_head(head, body, is_last, socket.out().front());
         match self.framing {
             Framing::Nothing => body.leave_out_own(),

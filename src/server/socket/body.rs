@@ -12,7 +12,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::AsyncReadExt;
 
-use super::CallerSocket;
+use super::{CallerSocket, PIECE};
 use crate::server::body::CallerFault;
 use crate::wire::body::{Decoder, Piece};
 
@@ -86,6 +86,12 @@ impl CallerSocket {
             State::Failed => Poll::Ready(false),
             State::Left => Poll::Ready(self.pass_over(cx)),
         }
+    }
+
+    /// Whether more of the request's body is to come, for sure, than would be passed over.
+    pub(in crate::server) fn is_far_from_end(&self) -> bool {
+        let most = self.bytes.len() + PIECE;
+        self.body.decoder.remaining().is_some_and(|left| left > most as u64)
     }
 
     fn pass_over(&mut self, cx: &mut Context<'_>) -> bool {
