@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http::{Response, request};
 use http_body::{Body, Frame, SizeHint};
 
-use super::body::{CallerBodyError, Exchange, RequestBody, Upload};
+use super::body::{CallerBodyError, RequestBody};
+use super::exchange::{Exchange, Upload};
 use super::http2::StreamError;
 use super::{http1, http2};
 use crate::config::Timeouts;

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use http::{Response, StatusCode, response};
 
 use super::answer::Lease;
-use super::body::Upload;
 use super::breaker::LeftAlone;
 use super::connect::ConnectError;
 use super::connection::{Connection, Failed, Fault, Received};
+use super::exchange::Upload;
 use super::http2::StreamError;
 use super::tls::{Purpose, Version};
 use super::{StreamedBody, Upstream, http1};

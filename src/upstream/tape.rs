@@ -10,7 +10,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
-use super::body::{CallerBodyError, PIECE, Streamed, Upload};
+use super::body::{CallerBodyError, PIECE, Streamed};
+use super::exchange::Upload;
 use crate::limits::Buffer;
 
 /// What is kept of a body, and where the rest comes from.

@@ -6,8 +6,9 @@ use http::{Method, StatusCode, request};
 
 use super::Fault;
 use super::sending::Sending;
-use crate::upstream::body::{Exchange, RequestBody};
+use crate::upstream::body::RequestBody;
 use crate::upstream::connection;
+use crate::upstream::exchange::Exchange;
 use crate::upstream::socket::UpstreamSocket;
 use crate::wire::response::{ResponseHead, ResponseReader};
 
