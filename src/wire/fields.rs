@@ -1,11 +1,15 @@
-//! Lines, field lines and the fields that frame a message: what requests and responses share.
+//! Lines and field lines: what requests and responses share.
 //!
 //! Each byte of a header is looked at once, by [`Block`]; a line whose end has not come is begun again when it has.
+
+mod framing;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
+pub(super) use self::framing::{FramingFields, decimal};
+use super::characters::{NAME, class};
 use super::{MAX_FIELDS, MAX_HEADER_BYTES, Malformed, room};
 use crate::octets::{AT_ONCE, Octets};
 
@@ -14,19 +18,7 @@ const USUALLY: usize = 16;
 /// Room for the fields that sidekey puts on.
 const PUT_ON: usize = 6;
 
-/// How a message says that its body is framed.
-#[derive(Clone, Copy, Default)]
-pub(super) struct FramingFields {
-    pub(super) content_length: Option<u64>,
-    pub(super) chunked: bool,
-    pub(super) hosts: usize,
-    /// How many fields ask for another protocol, and whether the last of them is for WebSocket alone.
-    upgrades: usize,
-    websocket: bool,
-    /// What `Connection` says of the connection.
-    closes: bool,
-    keeps_alive: bool,
-}
+const DELETE: u8 = 0x7f;
 
 /// Where a field line is, counted from the block's beginning.
 #[derive(Clone, Copy)]
@@ -182,97 +174,6 @@ fn fault_after_name(name: &[u8], rest: &[u8]) -> Malformed {
     let Some(value) = memchr::memchr(b'\r', rest).and_then(|end| rest.get(..end)) else { return Malformed::LineEnding };
     let is_legal = !name.is_empty() && value_length(value) == value.len();
     if is_legal || value.contains(&b'\n') { Malformed::LineEnding } else { Malformed::Field }
-}
-
-impl FramingFields {
-    /// Whether WebSocket is asked for, and nothing beside it.
-    pub(super) fn asks_for_websocket(&self) -> bool {
-        self.upgrades == 1 && self.websocket
-    }
-
-    /// Whether the connection goes on after the message (RFC 9112 9.3).
-    pub(super) fn keeps_alive(&self, is_http10: bool) -> bool {
-        !self.closes && (self.keeps_alive || !is_http10)
-    }
-
-    fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
-        match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.hosts += 1,
-            7 if name.eq_ignore_ascii_case(b"upgrade") => {
-                self.upgrades += 1;
-                self.websocket = value.trim_ascii().eq_ignore_ascii_case(b"websocket");
-            }
-            10 if name.eq_ignore_ascii_case(b"connection") => {
-                for option in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
-                    self.closes |= option.eq_ignore_ascii_case(b"close");
-                    self.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                }
-            }
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
-                // Even two that agree: an origin may read the first, the last, or their list (RFC 9110 8.6).
-                if self.content_length.is_some() {
-                    return Err(Malformed::ContentLength);
-                }
-                self.content_length = Some(decimal(value.trim_ascii()).ok_or(Malformed::ContentLength)?);
-            }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                if self.chunked || !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
-                    return Err(Malformed::TransferEncoding);
-                }
-                self.chunked = true;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-/// RFC 9110 5.6.2.
-pub(super) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&b| class(b) & NAME != 0)
-}
-
-/// Digits alone, as RFC 9110 8.6 has it: no sign, no blanks, no list; and no more than a signed reader can hold.
-pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || digits.len() > 19 {
-        return None;
-    }
-    let number = digits.iter().try_fold(0u64, |sum, &b| b.is_ascii_digit().then(|| sum * 10 + u64::from(b - b'0')))?;
-    i64::try_from(number).is_ok().then_some(number)
-}
-
-const DELETE: u8 = 0x7f;
-
-/// May stand in a field's name (a token, RFC 9110 5.6.2).
-const NAME: u8 = 1;
-/// May stand in a request target. What RFC 3986 allows in a path and query, and `"`, `{`, `|`, `}`, which common clients
-/// send as they are. No `#`: a fragment is never sent.
-pub(super) const TARGET: u8 = 2;
-
-/// What a byte may be part of.
-#[expect(clippy::indexing_slicing, reason = "a byte is less than 256")]
-pub(super) fn class(byte: u8) -> u8 {
-    CLASSES[byte as usize]
-}
-
-const CLASSES: [u8; 256] = classes();
-
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: an index out of bounds would not build")]
-const fn classes() -> [u8; 256] {
-    let names = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let targets = b"!$%&'()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~\"{|}";
-    let mut classes = [0; 256];
-    let mut i = 0;
-    while i < names.len() {
-        classes[names[i] as usize] |= NAME;
-        i += 1;
-    }
-    let mut i = 0;
-    while i < targets.len() {
-        classes[targets[i] as usize] |= TARGET;
-        i += 1;
-    }
-    classes
 }
 
 #[cfg(test)]

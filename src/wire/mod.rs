@@ -6,6 +6,7 @@
 //! has not left; [`http2`] holds HTTP/2 to the same rules. Nothing after the first fault is read, nor a request that came in one read with it.
 
 pub(crate) mod body;
+mod characters;
 pub(crate) mod encode;
 pub(crate) mod fields;
 mod gather;

@@ -1,6 +1,6 @@
 //! The line before a chunk's data (RFC 9112 7.1).
 
-use crate::wire::fields::is_token;
+use crate::wire::characters::is_token;
 
 /// A chunk's size line (RFC 9112 7.1): hexadecimal digits, then extensions.
 pub(super) fn chunk_size(line: &[u8]) -> Option<u64> {

@@ -3,7 +3,7 @@
 use http::uri::{Scheme, Uri};
 
 use crate::wire::Malformed;
-use crate::wire::fields::{TARGET, class, is_token};
+use crate::wire::characters::{TARGET, class, is_token};
 
 /// `http::Uri` takes no longer one.
 const MAX_TARGET: usize = u16::MAX as usize - 1;
