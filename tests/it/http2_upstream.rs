@@ -561,7 +561,7 @@ fn the_body_that_an_upstream_is_to_ask_for_leaves_when_it_does() {
 #[test]
 fn what_no_answer_may_be_is_refused_as_in_http_1_1() {
     type Answer = fn(&mut Frames<'_>, u32);
-    let answers: [(&str, Answer); 7] = [
+    let answers: [(&str, Answer); 8] = [
         ("too many fields", |frames, stream| {
             let fields: Vec<_> = (0..129).map(|number| format!("x-{number}")).collect();
             let fields: Vec<_> = fields.iter().map(|name| (name.as_str(), "1")).collect();
@@ -583,6 +583,10 @@ fn what_no_answer_may_be_is_refused_as_in_http_1_1() {
         }),
         ("interim responses without an end", |frames, stream| {
             (0..17).for_each(|_| frames.head(stream, 103, &[], false));
+        }),
+        ("a switch of protocols", |frames, stream| {
+            frames.head(stream, 101, &[], false);
+            frames.answer(stream);
         }),
         ("a push", |frames, stream| frames.send(Kind::PushPromise, 4, stream, &[0, 0, 0, 2, 0x82])),
     ];

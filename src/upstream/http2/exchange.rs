@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use h2::Reason;
 use h2::client::ResponseFuture;
 use h2::ext::Protocol;
 use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING};
@@ -145,6 +146,10 @@ impl Waiting {
             self.interim += 1;
             if self.interim > MAX_INTERIM {
                 return Poll::Ready(Err(StreamError::from(Malformed::TooManyInterim).into()));
+            }
+            if interim.status() == StatusCode::SWITCHING_PROTOCOLS {
+                // RFC 9113 8.6: there is none, and HTTP/1.1 takes none that nobody asked for.
+                return Poll::Ready(Err(StreamError::Protocol(Reason::PROTOCOL_ERROR).into()));
             }
             if interim.status() == StatusCode::CONTINUE {
                 exchange.want_body();
