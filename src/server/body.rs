@@ -2,14 +2,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::socket::Http1Body;
-use crate::wire::Malformed;
+use crate::wire::{self, Malformed};
 
 /// What a caller sends after a request's head.
 pub(crate) enum CallerBody {
@@ -39,7 +39,14 @@ impl Body for CallerBody {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Http1(body) => Pin::new(body).poll_frame(cx),
-            Self::Http2(incoming) => Pin::new(incoming).poll_frame(cx).map_err(CallerFault::Http2),
+            Self::Http2(incoming) => {
+                let frame = ready!(Pin::new(incoming).poll_frame(cx)).transpose()?;
+                // Trailers, of which h2 takes any number that its list has room for.
+                if let Some(trailers) = frame.as_ref().and_then(Frame::trailers_ref) {
+                    wire::http2::check_fields(trailers)?;
+                }
+                Poll::Ready(frame.map(Ok))
+            }
         }
     }
 

@@ -21,6 +21,7 @@ pub(crate) fn check<B>(request: &mut Request<B>) -> Result<(), Malformed> {
         return Ok(());
     }
     check_fields(request.headers())?;
+    check_length(request.headers())?;
     // RFC 8441 4: with `:protocol`, it has a path as any other.
     if *request.method() != Method::CONNECT || request.extensions().get::<Protocol>().is_some() {
         check_target(request.uri())?;
@@ -29,7 +30,8 @@ pub(crate) fn check<B>(request: &mut Request<B>) -> Result<(), Malformed> {
     join_cookie(request.headers_mut())
 }
 
-fn check_fields(headers: &HeaderMap) -> Result<(), Malformed> {
+/// Fields of a header or of trailers: how many there are, and how long.
+pub(crate) fn check_fields(headers: &HeaderMap) -> Result<(), Malformed> {
     if headers.len() > MAX_FIELDS {
         return Err(Malformed::TooManyFields);
     }
@@ -39,9 +41,10 @@ fn check_fields(headers: &HeaderMap) -> Result<(), Malformed> {
     }
     // RFC 9113 8.2.1: what HTTP/1.1 would take for the space around a value.
     let is_padded = |value: &HeaderValue| value.as_bytes().trim_ascii().len() != value.len();
-    if headers.values().any(is_padded) {
-        return Err(Malformed::Field);
-    }
+    if headers.values().any(is_padded) { Err(Malformed::Field) } else { Ok(()) }
+}
+
+fn check_length(headers: &HeaderMap) -> Result<(), Malformed> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     match (lengths.next(), lengths.next()) {
         (None, _) => Ok(()),

@@ -146,6 +146,31 @@ fn bodies_are_framed_anew_by_their_length_or_in_chunks_and_trailers_cross() {
 }
 
 #[test]
+fn there_may_be_as_many_trailers_as_in_http_1() {
+    for (count, status, seen) in [(128, 200, 1), (129, 400, 0)] {
+        let origin = Origin::plain(|conversation| {
+            while conversation.request().is_some() {
+                conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            }
+        });
+        let sidekey = Sidekey::start(&origin.upstream("api"));
+        let mut caller = sidekey.connect_http2();
+        let request = Request::post("http://localhost/api/x").header("te", "trailers").body(()).unwrap();
+        let (answer, mut sending) = caller.begin(request, false);
+        sending.send_data(Bytes::from_static(b"body"), false).unwrap();
+        let mut trailers = HeaderMap::new();
+        for number in 0..count {
+            let name: HeaderName = format!("x-{number}").parse().unwrap();
+            trailers.insert(name, HeaderValue::from_static("1"));
+        }
+        sending.send_trailers(trailers).unwrap();
+        assert_eq!(caller.answer(answer).unwrap().status, status, "{count}");
+        let whole = origin.requests().into_iter().filter(|request| request.trailers.has("x-0"));
+        assert_eq!(whole.count(), seen, "{count}");
+    }
+}
+
+#[test]
 fn large_bodies_stream_both_ways() {
     let origin = Origin::plain(|conversation| {
         while let Some(request) = conversation.request() {

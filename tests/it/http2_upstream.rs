@@ -223,6 +223,33 @@ fn what_a_goaway_left_untouched_is_sent_again_whatever_it_is_and_the_rest_goes_o
 }
 
 #[test]
+fn what_a_goaway_does_not_leave_untouched_is_not_sent_again_whatever_comes_of_it() {
+    type End = fn(&mut Frames<'_>, u32);
+    let ends: [(&str, End); 4] = [
+        ("the connection is closed", |_, _| {}),
+        ("a reset", |frames, stream| frames.reset(stream, Reason::INTERNAL_ERROR)),
+        ("a second one, for the same", |frames, stream| frames.go_away_for(stream, Reason::INTERNAL_ERROR, b"")),
+        ("a frame that may not be", |frames, _| frames.send(Kind::Data, 0, 0, b"x")),
+    ];
+    for (name, end) in ends {
+        for reason in [Reason::NO_ERROR, Reason::INTERNAL_ERROR, Reason::HTTP_1_1_REQUIRED] {
+            for above in [0, 100] {
+                let origin = frames(&[], move |index, mut frames| {
+                    if index > 0 {
+                        return frames.answer_all();
+                    }
+                    let stream = frames.request().unwrap();
+                    frames.go_away_for(stream + above, reason, b"");
+                    end(&mut frames, stream);
+                });
+                assert_eq!(before(&origin, "").ask(post("/api/x", "")).status, 502, "{name}, {reason}, {above}");
+                assert_eq!(origin.connections(), 1, "{name}, {reason}, {above}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_comes_with_a_goaway_is_not_logged() {
     let origin = frames(&[], |_, mut frames| {
         if frames.request().is_some() {
