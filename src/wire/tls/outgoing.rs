@@ -98,8 +98,15 @@ impl Outgoing {
 pub(super) fn seal(mut traffic: WriteTraffic<'_, ClientConnectionData>, slices: &[IoSlice<'_>]) -> io::Result<Sealed> {
     let mut sealed = Sealed::new();
     match write_as_one(slices, |data| sealed.add(&mut traffic, data)) {
-        Some(made) => made?,
-        None => slices.iter().try_for_each(|slice| sealed.add(&mut traffic, slice))?,
+        Some(made) => _ = made?,
+        None => {
+            for slice in slices {
+                // Nothing goes before what there was no room for.
+                if !sealed.add(&mut traffic, slice)? {
+                    break;
+                }
+            }
+        }
     }
     Ok(sealed)
 }
@@ -118,16 +125,17 @@ impl Sealed {
         Self { taken: 0, room, length: 0 }
     }
 
-    fn add(&mut self, traffic: &mut WriteTraffic<'_, ClientConnectionData>, data: &[u8]) -> io::Result<()> {
-        let data = data.get(..AT_ONCE - self.taken).unwrap_or(data);
-        match traffic.encrypt(data, self.room.get_mut(self.length..).unwrap_or_default()) {
+    /// Adds what there is room for. `true`: that is all of it.
+    fn add(&mut self, traffic: &mut WriteTraffic<'_, ClientConnectionData>, data: &[u8]) -> io::Result<bool> {
+        let fits = data.get(..AT_ONCE - self.taken).unwrap_or(data);
+        match traffic.encrypt(fits, self.room.get_mut(self.length..).unwrap_or_default()) {
             Ok(length) => {
-                self.taken += data.len();
+                self.taken += fits.len();
                 self.length += length;
-                Ok(())
+                Ok(fits.len() == data.len())
             }
             // So many pieces that what each takes besides its data has filled the room: the rest comes again.
-            Err(EncryptError::InsufficientSize(_)) if self.taken > 0 => Ok(()),
+            Err(EncryptError::InsufficientSize(_)) if self.taken > 0 => Ok(false),
             Err(error) => Err(io::Error::other(error)),
         }
     }

@@ -244,6 +244,19 @@ proptest! {
 }
 
 #[test]
+fn pieces_that_there_is_no_room_for_do_not_let_shorter_ones_go_before() {
+    for is_tls13 in [true, false] {
+        let mut stream = connect(&client(true), Peer::new(&Arc::new(server(is_tls13)), &[usize::MAX], false)).unwrap();
+        let lengths = (0..6000).map(|number| 1 + number * 7 % 50);
+        let said = bytes(lengths.clone().sum());
+        let mut left = &said[..];
+        let pieces: Vec<_> = lengths.map(|length| left.split_off(..length).unwrap()).collect();
+        write(&mut stream, &pieces).unwrap();
+        assert!(stream.socket.heard == said);
+    }
+}
+
+#[test]
 fn a_read_is_filled_by_as_many_records_as_have_come() {
     let mut stream = connect(&client(true), Peer::new(&Arc::new(server(true)), &[usize::MAX], false)).unwrap();
     let said = bytes(3 * 16 * 1024 + 20);
