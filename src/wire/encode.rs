@@ -34,8 +34,11 @@ pub(crate) fn status_line(head: &response::Parts, out: &mut Vec<u8>) {
     }
 }
 
+/// No size line of a chunk is longer.
+pub(super) const LONGEST_SIZE_LINE: usize = 2 * size_of::<usize>() + 2;
+
 /// The size line of a chunk. Its data comes next, and a CRLF.
-pub(crate) fn chunk(length: usize, out: &mut Vec<u8>) {
+pub(super) fn chunk(length: usize, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = (usize::BITS - length.leading_zeros()).div_ceil(4).max(1);
     let digit = |at: u32| DIGITS.get((length >> (4 * at)) & 15).copied().unwrap_or_default();
@@ -44,7 +47,7 @@ pub(crate) fn chunk(length: usize, out: &mut Vec<u8>) {
 }
 
 /// The end of a chunked body, with its trailers.
-pub(crate) fn last_chunk(trailers: Option<&HeaderMap>, out: &mut Vec<u8>) {
+pub(super) fn last_chunk(trailers: Option<&HeaderMap>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");
     if let Some(trailers) = trailers {
         fields(trailers, out);
@@ -52,13 +55,21 @@ pub(crate) fn last_chunk(trailers: Option<&HeaderMap>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// So long is that.
+pub(super) fn last_chunk_length(trailers: Option<&HeaderMap>) -> usize {
+    b"0\r\n\r\n".len() + trailers.map_or(0, fields_length)
+}
+
 /// Field lines. Nothing here can hold a line end: the types see to that.
 pub(crate) fn fields(headers: &HeaderMap, out: &mut Vec<u8>) {
-    let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    out.reserve(length + 2);
+    out.reserve(fields_length(headers) + 2);
     for (name, value) in headers {
         field_line(name, value.as_bytes(), out);
     }
+}
+
+fn fields_length(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// One field line. `value` is what a [`HeaderValue`](http::HeaderValue) may hold.
@@ -74,7 +85,7 @@ mod tests {
     use http::{HeaderValue, Request, Response};
     use hyper::ext::ReasonPhrase;
 
-    use super::{chunk, last_chunk, request_head, status_line};
+    use super::{LONGEST_SIZE_LINE, chunk, last_chunk, request_head, status_line};
 
     fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -102,6 +113,7 @@ mod tests {
     fn chunks_have_their_size_in_hexadecimal() {
         for length in [0, 1, 9, 10, 15, 16, 255, 256, 65_535, 65_536, usize::MAX] {
             assert_eq!(written(|out| chunk(length, out)), format!("{length:x}\r\n"));
+            assert!(written(|out| chunk(length, out)).len() <= LONGEST_SIZE_LINE);
         }
         assert_eq!(written(|out| last_chunk(None, out)), "0\r\n\r\n");
         let trailers = [("a".parse().unwrap(), HeaderValue::from_static("b"))].into_iter().collect();

@@ -21,6 +21,8 @@ pub(super) fn write_as_one<T>(slices: &[IoSlice<'_>], write: impl FnOnce(&[u8]) 
     }
     let mut room = SPARE.take();
     room.clear();
+    // At once: what a room grows out of is not wiped.
+    room.reserve(SHORT);
     slices.iter().for_each(|slice| room.extend_from_slice(slice));
     let written = write(&room);
     // A credential may be among it.

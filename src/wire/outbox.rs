@@ -8,8 +8,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use http::HeaderMap;
 use tokio::io::AsyncWrite;
 use zeroize::Zeroize;
+
+use super::encode;
 
 /// A longer piece is not copied.
 const SHORT: usize = 4096;
@@ -45,7 +48,7 @@ impl Outbox {
         !self.long.is_empty() || !self.back.is_empty() || self.front.len() >= FULL
     }
 
-    /// Where short pieces are put. There is no long one.
+    /// Where a head is put. There is no long piece.
     pub(crate) fn front(&mut self) -> &mut Vec<u8> {
         if self.front.capacity() == 0 {
             self.front = SPARE.take();
@@ -54,15 +57,41 @@ impl Outbox {
         &mut self.front
     }
 
-    /// Adds a piece, and what comes behind it.
-    pub(crate) fn push(&mut self, piece: Bytes, back: &'static [u8]) {
+    /// Adds a piece of a body. There is no long one.
+    pub(crate) fn push(&mut self, piece: Bytes) {
+        self.add(piece, b"");
+    }
+
+    /// Adds it as a chunk (RFC 9112 7.1). It is not empty: that would end the body, as `is_last` does.
+    pub(crate) fn push_chunk(&mut self, piece: Bytes, is_last: bool) {
+        encode::chunk(piece.len(), self.room(encode::LONGEST_SIZE_LINE));
+        self.add(piece, if is_last { b"\r\n0\r\n\r\n" } else { b"\r\n" });
+    }
+
+    /// Adds the end of a chunked body.
+    pub(crate) fn push_last_chunk(&mut self, trailers: Option<&HeaderMap>) {
+        encode::last_chunk(trailers, self.room(encode::last_chunk_length(trailers)));
+    }
+
+    fn add(&mut self, piece: Bytes, back: &'static [u8]) {
         if piece.len() > SHORT {
             (self.long, self.back) = (piece, back);
         } else {
-            let front = self.front();
+            let front = self.room(piece.len() + back.len());
             front.extend_from_slice(&piece);
             front.extend_from_slice(back);
         }
+    }
+
+    /// The front, with room for so many bytes more. If it has to move, nothing of it stays behind: the head may be there.
+    fn room(&mut self, more: usize) -> &mut Vec<u8> {
+        let front = self.front();
+        if front.capacity() - front.len() < more {
+            let mut larger = Vec::with_capacity((front.len() + more).next_power_of_two());
+            larger.extend_from_slice(front);
+            mem::replace(front, larger).zeroize();
+        }
+        front
     }
 
     /// Writes a part of what is there, which is not nothing.
@@ -129,7 +158,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWrite};
     use tokio::net::UnixStream;
 
-    use super::{FULL, MAX_SPARE, Outbox, SHORT, SPARE};
+    use super::{FULL, MAX_SPARE, Outbox, SHORT, SPARE, encode};
 
     /// Bytes of which no two stretches are alike.
     fn bytes(from: usize, length: usize) -> Vec<u8> {
@@ -144,13 +173,19 @@ mod tests {
             let mut out = Outbox::default();
             for (number, length) in [1, SHORT, SHORT + 1, 300_000, FULL, 7, 1_000_000].into_iter().enumerate() {
                 let (head, piece) = (bytes(number, 10), bytes(number, length));
-                expected.extend([&head[..], &piece, b"\r\n"].concat());
+                let line = format!("{length:x}\r\n").into_bytes();
+                expected.extend([&head[..], &line, &piece, b"\r\n", &head, b"0\r\n\r\n"].concat());
                 out.front().extend_from_slice(&head);
-                out.push(Bytes::from(piece), b"\r\n");
+                out.push_chunk(Bytes::from(piece), false);
                 assert_eq!(out.is_full(), length > SHORT);
                 while !out.is_empty() {
                     poll_fn(|cx| out.poll_write(Pin::new(&mut near), cx)).await.unwrap();
                 }
+                out.push(Bytes::from(head));
+                out.push_last_chunk(None);
+            }
+            while !out.is_empty() {
+                poll_fn(|cx| out.poll_write(Pin::new(&mut near), cx)).await.unwrap();
             }
             drop(near);
         };
@@ -203,6 +238,21 @@ mod tests {
     }
 
     #[test]
+    fn what_leaves_with_a_head_takes_no_more_room_than_was_made_for_it() {
+        let trailers = [("a".parse().unwrap(), "b".parse().unwrap())].into_iter().collect();
+        let mut out = Outbox::default();
+        out.front().extend_from_slice(b"head ");
+        for _ in 0..3 {
+            out.push_chunk(Bytes::from(vec![b'x'; SHORT]), false);
+            let before = out.front.len();
+            out.push_last_chunk(Some(&trailers));
+            assert_eq!(out.front.len() - before, encode::last_chunk_length(Some(&trailers)));
+        }
+        let body = ["1000\r\n", &"x".repeat(SHORT), "\r\n0\r\na: b\r\n\r\n"].concat();
+        assert!(out.front == format!("head {body}{body}{body}").into_bytes());
+    }
+
+    #[test]
     fn room_that_has_become_large_is_not_kept() {
         let mut out = Outbox::default();
         out.front().resize(MAX_SPARE + 1, b'x');
@@ -213,7 +263,7 @@ mod tests {
     #[test]
     fn a_stream_that_takes_nothing_is_broken() {
         let mut out = Outbox::default();
-        out.push(Bytes::from_static(b"x"), b"");
+        out.push(Bytes::from_static(b"x"));
         assert!(matches!(write(&mut out, 0), Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::WriteZero));
     }
 }

@@ -17,7 +17,7 @@ use super::head::{Framing, Terms};
 use crate::answer::AnswerBody;
 use crate::server::socket::CallerSocket;
 use crate::upstream::BrokenAnswer;
-use crate::wire::{Outbox, encode, recycle};
+use crate::wire::{Outbox, recycle};
 
 /// An answer that has not left whole.
 pub(super) struct Answer {
@@ -157,14 +157,13 @@ impl Framing {
             Self::Length(left) => {
                 piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= piece.len() as u64;
-                out.push(piece, b"");
+                out.push(piece);
             }
             Self::Chunked(_) => {
-                encode::chunk(piece.len(), out.front());
-                out.push(piece, if ends { b"\r\n0\r\n\r\n" } else { b"\r\n" });
+                out.push_chunk(piece, ends);
                 return Ok(if ends { Then::HasEnded } else { Then::GoesOn });
             }
-            Self::UntilClose => out.push(piece, b""),
+            Self::UntilClose => out.push(piece),
         }
         if ends { self.put_end(None, out) } else { Ok(Then::GoesOn) }
     }
@@ -175,7 +174,7 @@ impl Framing {
             Self::Length(_) => return Err(Unsent),
             Self::Chunked(announced) => {
                 let passing = trailers.map(|trailers| passing(trailers, announced));
-                encode::last_chunk(passing.as_ref(), out.front());
+                out.push_last_chunk(passing.as_ref());
             }
         }
         Ok(Then::HasEnded)

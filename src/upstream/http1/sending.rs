@@ -44,9 +44,6 @@ enum Framing {
     Chunked,
 }
 
-const CHUNK_END: &[u8] = b"\r\n";
-const LAST_CHUNK_END: &[u8] = b"\r\n0\r\n\r\n";
-
 impl Framing {
     /// What the head says, which is not asked where there is no body. A length that is none is none to fill.
     fn of(head: &request::Parts, body: &RequestBody) -> Self {
@@ -134,21 +131,17 @@ impl Sending {
 
     fn take(&mut self, piece: Bytes) -> Result<(), Fault> {
         let is_last = self.body.is_end_stream();
-        let back: &[u8] = match &mut self.framing {
+        match &mut self.framing {
             Framing::Length(more) => {
                 *more = more.checked_sub(piece.len() as u64).ok_or(Fault::Length)?;
                 if is_last && *more > 0 {
                     return Err(Fault::Length);
                 }
-                b""
+                self.out.push(piece);
             }
-            Framing::Chunked => {
-                encode::chunk(piece.len(), self.out.front());
-                if is_last { LAST_CHUNK_END } else { CHUNK_END }
-            }
-        };
+            Framing::Chunked => self.out.push_chunk(piece, is_last),
+        }
         self.ended = is_last;
-        self.out.push(piece, back);
         Ok(())
     }
 
@@ -157,7 +150,7 @@ impl Sending {
             // There is no way to say trailers.
             Framing::Length(0) => {}
             Framing::Length(_) => return Err(Fault::Length),
-            Framing::Chunked => encode::last_chunk(trailers, self.out.front()),
+            Framing::Chunked => self.out.push_last_chunk(trailers),
         }
         self.ended = true;
         Ok(())
