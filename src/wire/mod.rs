@@ -2,8 +2,9 @@
 //! is what the path decides on, and every message is written anew from that. So there is no second reader who could find its
 //! end in another place.
 //!
-//! [`request`] and [`response`] read heads, [`body`] takes bodies out of their framing, [`encode`] writes both, and an [`Outbox`] holds what
-//! has not left; [`http2`] holds HTTP/2 to the same rules. Nothing after the first fault is read, nor a request that came in one read with it.
+//! [`request`] and [`response`] read heads, [`body`] takes bodies out of their framing, [`encode`] writes both, and an
+//! [`Outbox`] holds what has not left; [`http2`] holds HTTP/2 to the same rules. Nothing after the first fault is read, nor a
+//! request that came in one read with it.
 
 pub(crate) mod body;
 mod characters;

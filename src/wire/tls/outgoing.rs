@@ -97,15 +97,14 @@ impl Outgoing {
 /// Makes records of `slices`, as far as there is room. What is short shares one.
 pub(super) fn seal(mut traffic: WriteTraffic<'_, ClientConnectionData>, slices: &[IoSlice<'_>]) -> io::Result<Sealed> {
     let mut sealed = Sealed::new();
-    match write_as_one(slices, |data| sealed.add(&mut traffic, data)) {
-        Some(made) => _ = made?,
-        None => {
-            for slice in slices {
-                // Nothing goes before what there was no room for.
-                if !sealed.add(&mut traffic, slice)? {
-                    break;
-                }
-            }
+    if let Some(made) = write_as_one(slices, |data| sealed.add(&mut traffic, data)) {
+        made?;
+        return Ok(sealed);
+    }
+    for slice in slices {
+        // Nothing goes before what there was no room for.
+        if !sealed.add(&mut traffic, slice)? {
+            break;
         }
     }
     Ok(sealed)
