@@ -6,10 +6,12 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD, HeaderName, HeaderValue, ORIGIN, VARY,
 };
-use http::{HeaderMap, Method, Request, Response};
+use http::{Method, Response};
 
+use crate::fields::{Fields, Repeated};
 use crate::headers::{Field, Presence};
-use crate::{answer, config, headers};
+use crate::message::RequestHead;
+use crate::{answer, config};
 
 /// The Fetch standard's names for what `http` has none of.
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -57,13 +59,13 @@ impl Guard {
     /// `None`: it is no page that asks, as far as a request can tell. What is odd or repeated fails closed.
     ///
     /// The `Origin` of a page that may ask is taken off: the vendor's own list of origins does not know of it.
-    pub(crate) fn admit<B>(&self, request: &mut Request<B>, presence: Presence) -> Result<Option<Page>, BrowserError> {
+    pub(crate) fn admit(&self, fields: &mut Fields, presence: Presence) -> Result<Option<Page>, BrowserError> {
         // A program sends neither.
         if !presence.of_field(Field::Origin) && !presence.of_field(Field::SecFetchSite) {
             return Ok(None);
         }
-        let origin = single(request.headers(), &ORIGIN, BrowserError::Origin)?;
-        let site = single(request.headers(), &SEC_FETCH_SITE, BrowserError::Site)?.map(HeaderValue::as_bytes);
+        let origin = single(fields, &ORIGIN, BrowserError::Origin)?;
+        let site = single(fields, &SEC_FETCH_SITE, BrowserError::Site)?;
         let Some(origin) = origin else {
             // `none` is what the user typed; without `Origin`, `same-origin` is what comes of that.
             return match site {
@@ -76,34 +78,34 @@ impl Guard {
             return Err(BrowserError::Site);
         }
         let page = Page { origin: allowed.clone() };
-        request.headers_mut().remove(&ORIGIN);
+        fields.remove(&ORIGIN);
         Ok(Some(page))
     }
 }
 
 /// The answer to a browser that asks whether `page` may ask. `None`: that is not the question.
-pub(crate) fn preflight<B>(page: Option<&Page>, request: &Request<B>) -> Result<Option<Response<()>>, BrowserError> {
-    if *request.method() != Method::OPTIONS {
+pub(crate) fn preflight(page: Option<&Page>, head: &RequestHead) -> Result<Option<Response<()>>, BrowserError> {
+    if head.method != Method::OPTIONS {
         return Ok(None);
     }
-    let asked = request.headers();
+    let asked = &head.fields;
     let Some(method) = single(asked, &ACCESS_CONTROL_REQUEST_METHOD, BrowserError::Preflight)? else {
         return Ok(None);
     };
     let names = single(asked, &ACCESS_CONTROL_REQUEST_HEADERS, BrowserError::Preflight)?;
-    if page.is_none() || Method::from_bytes(method.as_bytes()).is_err() || !names.is_none_or(is_list_of_names) {
+    if page.is_none() || Method::from_bytes(method).is_err() || !names.is_none_or(is_list_of_names) {
         return Err(BrowserError::Preflight);
     }
     let mut answer = answer::no_content();
     let told = answer.headers_mut();
-    told.insert(ACCESS_CONTROL_ALLOW_METHODS, method.clone());
+    told.insert(ACCESS_CONTROL_ALLOW_METHODS, header_value(method)?);
     if let Some(names) = names {
-        told.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+        told.insert(ACCESS_CONTROL_ALLOW_HEADERS, header_value(names)?);
     }
     told.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
     told.insert(VARY, HeaderValue::from_static("Access-Control-Request-Method, Access-Control-Request-Headers"));
     for (request, grant) in &NETWORK_ACCESS {
-        if single(asked, request, BrowserError::Preflight)?.is_some_and(|wish| wish == "true") {
+        if single(asked, request, BrowserError::Preflight)?.is_some_and(|wish| wish == b"true") {
             told.insert(grant, HeaderValue::from_static("true"));
         }
     }
@@ -111,28 +113,29 @@ pub(crate) fn preflight<B>(page: Option<&Page>, request: &Request<B>) -> Result<
 }
 
 /// Takes off what the vendor says of the origins that may read its answers: it means others.
-pub(crate) fn forget_vendors_cors(headers: &mut HeaderMap) {
-    headers::remove_if(headers, |name, _| name.as_str().starts_with("access-control-"));
+pub(crate) fn forget_vendors_cors(fields: &mut Fields) {
+    fields.retain(|line| !line.name.starts_with(b"access-control-"));
 }
 
 impl Page {
     /// Lets the page read an answer, whoever it comes from. Never with credentials: a page needs none of its own.
-    pub(crate) fn let_read(self, headers: &mut HeaderMap) {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, self.origin);
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
-        headers.append(VARY, HeaderValue::from_static("Origin"));
+    pub(crate) fn let_read(self, fields: &mut Fields) {
+        fields.put(&ACCESS_CONTROL_ALLOW_ORIGIN, &self.origin);
+        fields.put(&ACCESS_CONTROL_EXPOSE_HEADERS, &HeaderValue::from_static("*"));
+        fields.append(&VARY, &HeaderValue::from_static("Origin"));
     }
 }
 
 /// The one value of `name`. A browser sends no second one.
-fn single<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-    error: BrowserError,
-) -> Result<Option<&'a HeaderValue>, BrowserError> {
-    headers::single(headers, name).map_err(|headers::Repeated| error)
+fn single<'a>(fields: &'a Fields, name: &HeaderName, error: BrowserError) -> Result<Option<&'a [u8]>, BrowserError> {
+    fields.single(name).map_err(|Repeated| error)
 }
 
-fn is_list_of_names(value: &HeaderValue) -> bool {
-    value.as_bytes().split(|&b| b == b',').all(|name| HeaderName::from_bytes(name.trim_ascii()).is_ok())
+/// What a browser asked for, as it is told that it may have it.
+fn header_value(asked: &[u8]) -> Result<HeaderValue, BrowserError> {
+    HeaderValue::from_bytes(asked).map_err(|_| BrowserError::Preflight)
+}
+
+fn is_list_of_names(value: &[u8]) -> bool {
+    value.split(|&b| b == b',').all(|name| HeaderName::from_bytes(name.trim_ascii()).is_ok())
 }

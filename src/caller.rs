@@ -5,14 +5,14 @@ mod token;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, HeaderMap, PROXY_AUTHORIZATION};
+use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
 
 use self::token::Presented;
 pub(crate) use self::token::Token;
 use crate::certificate::{CertificateName, CertificateNames};
 use crate::config;
 use crate::credential::offer;
-use crate::headers::remove_if;
+use crate::fields::Fields;
 use crate::limits::Limiter;
 use crate::policy::rules::Rules;
 use crate::telemetry::metrics::CallerId;
@@ -84,22 +84,22 @@ impl Callers {
     pub(crate) fn identify(
         &self,
         peer: &Peer,
-        headers: &HeaderMap,
+        fields: &Fields,
         meant: Option<&Upstream>,
     ) -> Result<Caller, UnknownCaller> {
         if self.0.is_empty() {
             return Ok(Caller::Anyone);
         }
         let mut presented = Presented::default();
-        offer::authorization(headers, &PROXY_AUTHORIZATION, |token| presented.add(token));
+        offer::authorization(fields, &PROXY_AUTHORIZATION, |token| presented.add(token));
         match meant {
             Some(upstream) => {
                 for credential in upstream.credentials().each() {
-                    credential.offered(headers, |token| presented.add(token));
+                    credential.offered(fields, |token| presented.add(token));
                 }
             }
             // Whoever has a token is told what is wrong with the name.
-            None => offer::authorization(headers, &AUTHORIZATION, |token| presented.add(token)),
+            None => offer::authorization(fields, &AUTHORIZATION, |token| presented.add(token)),
         }
         let known = self.0.iter().filter(|known| known.is(peer, &presented));
         // Of several, the one that is told most surely, whatever the order in the config.
@@ -148,10 +148,10 @@ impl Caller {
     }
 
     /// Takes off the fields that hold this caller's token, wherever else an app has put it.
-    pub(crate) fn take_off_token(&self, headers: &mut HeaderMap) {
+    pub(crate) fn take_off_token(&self, fields: &mut Fields) {
         let Self::Known(known) = self else { return };
         let Some(token) = &known.token else { return };
-        remove_if(headers, |_, value| token.is_in(value.as_bytes()));
+        fields.remove_names_of(|line| token.is_in(line.value));
     }
 
     /// Whether it can come by `listener`: who is known by the other end of a Unix socket, or by its certificate, comes by

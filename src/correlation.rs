@@ -7,12 +7,13 @@ mod trace_parent;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 pub(crate) use self::request_id::RequestId;
 pub(crate) use self::trace_parent::TraceParent;
 use crate::caller::Callers;
-use crate::headers::{Field, Presence, single};
+use crate::fields::Fields;
+use crate::headers::{Field, Presence};
 use crate::scrub::Scrubber;
 
 pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,10 +33,10 @@ pub(crate) struct Correlation {
 
 impl Correlation {
     /// The ids that the caller sent, if they may be logged: what holds a caller's token is replaced, whoever sent it.
-    pub(crate) fn begin(headers: &HeaderMap, presence: Presence, callers: &Callers, now: Instant) -> Self {
-        let only = |field, name| presence.of_field(field).then(|| single(headers, name).ok().flatten()).flatten();
+    pub(crate) fn begin(fields: &Fields, presence: Presence, callers: &Callers, now: Instant) -> Self {
+        let only = |field, name| presence.of_field(field).then(|| fields.single(name).ok().flatten()).flatten();
         let request_id = only(Field::XRequestId, &X_REQUEST_ID)
-            .filter(|value| !callers.have_token_in(value.as_bytes()))
+            .filter(|value| !callers.have_token_in(value))
             .and_then(RequestId::sane);
         let trace = only(Field::TraceParent, &TRACE_PARENT).and_then(TraceParent::valid);
         let trace = trace.filter(|trace| {
@@ -69,25 +70,27 @@ impl Correlation {
 
     /// Puts the ids on a request to a vendor. A trace is passed on as it came: sidekey exports no spans, so the app's span
     /// is the parent of the vendor's. Without one it is begun here; `traces`: unless the vendor is to see none.
-    pub(crate) fn put_on_request(&mut self, headers: &mut HeaderMap, traces: bool) {
-        headers.insert(&X_REQUEST_ID, self.request_id.value().clone());
+    pub(crate) fn put_on_request(&mut self, fields: &mut Fields, traces: bool) {
+        fields.put(&X_REQUEST_ID, self.request_id.value());
         // A state is of no use without what it is the state of (Trace Context 3.3).
         if (self.trace.is_none() || !traces) && self.presence.of_field(Field::TraceState) {
-            headers.remove(&TRACE_STATE);
+            fields.remove(&TRACE_STATE);
         }
         if traces {
             let trace = self.trace.get_or_insert_with(TraceParent::begin);
-            headers.insert(&TRACE_PARENT, trace.value().clone());
+            fields.put(&TRACE_PARENT, trace.value());
         } else if self.presence.of_field(Field::TraceParent) {
-            headers.remove(&TRACE_PARENT);
+            fields.remove(&TRACE_PARENT);
         }
     }
 
     /// Puts the request's id on the answer, by which the caller finds it in the log; gives back the vendor's own, if that
     /// is another, and sane.
-    pub(crate) fn put_on_answer(&self, headers: &mut HeaderMap) -> Option<RequestId> {
-        let replaced = headers.insert(&X_REQUEST_ID, self.request_id.value().clone())?;
-        RequestId::sane(&replaced).filter(|_| replaced != *self.request_id.value())
+    pub(crate) fn put_on_answer(&self, fields: &mut Fields) -> Option<RequestId> {
+        let id = self.request_id.value();
+        let vendors = fields.get(&X_REQUEST_ID).filter(|vendors| *vendors != id.as_bytes()).and_then(RequestId::sane);
+        fields.put(&X_REQUEST_ID, id);
+        vendors
     }
 }
 

@@ -39,12 +39,14 @@ mod config;
 mod correlation;
 mod credential;
 mod error;
+mod fields;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hardening;
 mod headers;
 mod limits;
 mod max_forwards;
+mod message;
 mod octets;
 mod policy;
 mod proxy;

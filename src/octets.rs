@@ -28,9 +28,33 @@ impl Octets {
         Found(self.0.wrapping_sub(ONES * u64::from(least)) & !self.0 & HIGHEST)
     }
 
+    /// The same letters in lower case. No byte may be beyond ASCII.
+    fn lowercase(self) -> [u8; AT_ONCE] {
+        let at_least = |least: u8| self.0 + ONES * u64::from(0x80 - least);
+        let is_upper = (at_least(b'A') ^ at_least(b'Z' + 1)) & HIGHEST;
+        (self.0 | is_upper >> 2).to_le_bytes()
+    }
+
     /// Finds the bytes that are `byte`.
     pub(crate) fn equal_to(self, byte: u8) -> Found {
         Self(self.0 ^ (ONES * u64::from(byte))).below(1)
+    }
+}
+
+/// Writes letters of ASCII in lower case. No byte may be beyond ASCII.
+pub(crate) fn make_lowercase(text: &mut [u8]) {
+    match text.len() {
+        ..AT_ONCE => text.make_ascii_lowercase(),
+        length => {
+            // The last eight may have been among the others.
+            let (chunks, _) = text.split_at_mut(length - 1);
+            for chunk in chunks.as_chunks_mut().0 {
+                *chunk = Octets::new(*chunk).lowercase();
+            }
+            if let Some(chunk) = text.last_chunk_mut() {
+                *chunk = Octets::new(*chunk).lowercase();
+            }
+        }
     }
 }
 
@@ -54,7 +78,7 @@ impl Found {
 mod tests {
     use proptest::prelude::proptest;
 
-    use super::Octets;
+    use super::{Octets, make_lowercase};
 
     proptest! {
         #[test]
@@ -69,6 +93,13 @@ mod tests {
             assert_eq!((below.first(), equal.first()), (first_below, first_equal));
             assert_eq!((below.any(), equal.any()), (first_below.is_some(), first_equal.is_some()));
             assert_eq!(below.or(equal).first(), bytes.iter().position(|b| *b < least || *b == byte));
+        }
+
+        #[test]
+        fn letters_are_lowered_and_nothing_else(text in "[ -~]{0,40}") {
+            let mut lower = text.clone().into_bytes();
+            make_lowercase(&mut lower);
+            assert_eq!(lower, text.to_ascii_lowercase().into_bytes());
         }
 
         #[test]

@@ -6,13 +6,15 @@ pub(crate) mod rules;
 use std::mem;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, Method, Request};
+use http::{HeaderName, Method};
 
 use self::path::AmbiguousPath;
 pub(crate) use self::path::PlainPath;
 use self::rules::{Rules, Verdict};
 use crate::alias;
 use crate::caller::Caller;
+use crate::fields::Fields;
+use crate::message::RequestHead;
 use crate::route::Target;
 
 /// Why a request is refused.
@@ -29,7 +31,7 @@ pub(crate) enum PolicyError {
     #[error(transparent)]
     Path(#[from] AmbiguousPath),
     #[error("`{0}` could make another request of this one")]
-    Override(HeaderName),
+    Override(Box<str>),
 }
 
 /// What becomes of a request that a rule refuses.
@@ -84,14 +86,14 @@ static OVERRIDES: [HeaderName; 8] = [
 const SHORTEST_OVERRIDE: usize = "x-http-method".len();
 
 /// Decides. Fails closed: what is not granted goes nowhere.
-pub(crate) fn decide<B>(caller: &Caller, target: Target, request: &Request<B>) -> Result<Grant, PolicyError> {
+pub(crate) fn decide(caller: &Caller, target: Target, head: &RequestHead) -> Result<Grant, PolicyError> {
     // Methods are case-sensitive, and there are servers that do not know; TRACK is what some of them call it.
-    if ["TRACE", "TRACK"].iter().any(|name| request.method().as_str().eq_ignore_ascii_case(name)) {
+    if ["TRACE", "TRACK"].iter().any(|name| head.method.as_str().eq_ignore_ascii_case(name)) {
         return Err(PolicyError::Trace);
     }
     let upstream = &target.upstream;
     let callers_rules = caller.rules_for(upstream.name()).ok_or(PolicyError::NotForCaller)?;
-    let judged = Sought { method: request.method(), headers: request.headers(), path: target.path.path() }
+    let judged = Sought { method: &head.method, fields: &head.fields, path: target.path.path() }
         .judge([upstream.rules(), callers_rules]);
     match (judged.map(drop), upstream.mode()) {
         (Ok(()), _) => Ok(Grant { target, reported: None }),
@@ -103,7 +105,7 @@ pub(crate) fn decide<B>(caller: &Caller, target: Target, request: &Request<B>) -
 /// What rules look at.
 pub(crate) struct Sought<'a> {
     pub(crate) method: &'a Method,
-    pub(crate) headers: &'a HeaderMap,
+    pub(crate) fields: &'a Fields,
     /// As it goes upstream, without its query.
     pub(crate) path: &'a str,
 }
@@ -115,8 +117,8 @@ impl Sought<'_> {
         if !rules.iter().any(|rules| rules.are_in_force()) {
             return Ok([Verdict::Unruled; 2]);
         }
-        if let Some(name) = self.headers.keys().find(|name| names_another(name)) {
-            return Err(PolicyError::Override(name.clone()));
+        if let Some(name) = self.fields.names().find(|name| names_another(name)) {
+            return Err(PolicyError::Override(String::from_utf8_lossy(name).into()));
         }
         let path = PlainPath::read(self.path)?;
         let verdicts = rules.map(|rules| rules.judge(self.method, &path));
@@ -132,17 +134,16 @@ impl Sought<'_> {
 }
 
 /// Whether some server takes the method or path from this field.
-pub(crate) fn names_another(name: &HeaderName) -> bool {
-    let text = name.as_str();
+pub(crate) fn names_another(name: &[u8]) -> bool {
     // Most names need no look at each: all of them begin with `x-`, which may have `http-` before it, or what is no letter,
     // and none is longer than what is taken for it.
     let begins_one = |first: &u8| matches!(first, b'x' | b'h') || !first.is_ascii_alphanumeric();
-    text.len() >= SHORTEST_OVERRIDE && text.as_bytes().first().is_some_and(begins_one) && is_override(name)
+    name.len() >= SHORTEST_OVERRIDE && name.first().is_some_and(begins_one) && is_override(name)
 }
 
-fn is_override(name: &HeaderName) -> bool {
-    let is_one = || OVERRIDES.contains(name) || alias::is_alias(name.as_str(), &OVERRIDES, |_| false);
-    !alias::stands_alone(name.as_str()) && is_one()
+fn is_override(name: &[u8]) -> bool {
+    let is_one = || OVERRIDES.iter().any(|one| one.as_str().as_bytes() == name);
+    !alias::stands_alone(name) && (is_one() || alias::is_alias(name, &OVERRIDES, |_| false))
 }
 
 impl Grant {
@@ -181,11 +182,11 @@ mod tests {
             let before = |prefix| HeaderName::try_from(format!("{prefix}{name}")).unwrap();
             let before = ["http-", "http_", "x-", "http-x-", "_", "-", "~.", "HTTP_X_"].map(before);
             for taken in [name.clone(), with("_"), with(".")].into_iter().chain(before) {
-                assert!(names_another(&taken), "{taken}");
+                assert!(names_another(taken.as_str().as_bytes()), "{taken}");
             }
         }
         for name in ["x-original-uris", "original-url", "x-http", "http-x-original", "accept"] {
-            assert!(!names_another(&HeaderName::from_static(name)), "{name}");
+            assert!(!names_another(name.as_bytes()), "{name}");
         }
     }
 }

@@ -7,12 +7,12 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response};
 
 use crate::answer::{AnswerBody, Reply};
 use crate::browser::Page;
 use crate::error::{self, ProxyError};
 use crate::headers::Presence;
+use crate::message::{Request, Response};
 use crate::server::{CallerBody, Snapshot, Visit};
 use crate::telemetry::access::AccessRecord;
 use crate::tunnel::extended::{Extended, ExtendedError};
@@ -24,15 +24,15 @@ use crate::{browser, credential, headers, limits, max_forwards, policy, scrub, u
 ///
 /// Dropping the future cancels the request, at the upstream as well.
 pub(crate) async fn handle(visit: Rc<Visit>, mut request: Request<CallerBody>) -> Response<Box<AnswerBody>> {
-    visit.begin(request.version());
+    visit.begin(request.head.version);
     let snapshot = visit.snapshot();
-    let sound = wire::http2::check(&mut request).map(|()| Extended::read(&mut request));
-    let presence = Presence::of(request.headers());
+    let sound = wire::http2::check(&mut request.head).map(|()| Extended::read(&mut request.head));
+    let presence = Presence::of(&request.head.fields);
     let mut record = match sound {
-        Ok(_) => AccessRecord::begin(&request, presence, &snapshot.callers),
+        Ok(_) => AccessRecord::begin(&request.head, presence, &snapshot.callers),
         Err(_) => AccessRecord::malformed(),
     };
-    let is_grpc = error::is_grpc(&request);
+    let is_grpc = error::is_grpc(&request.head);
     let withholds_body = headers::withholds_body(&request);
     let mut page = None;
     let outcome = {
@@ -47,24 +47,24 @@ pub(crate) async fn handle(visit: Rc<Visit>, mut request: Request<CallerBody>) -
                 return switch(*answer, record, visit);
             }
             let upstream::Answer { head, body, .. } = *answer;
-            Response::from_parts(head, AnswerBody::streamed(body, record, visit))
+            Response { head, body: AnswerBody::streamed(body, record, visit) }
         }
         Ok(Reply::Own(mut answer)) => {
             record.answered_itself(&mut answer);
-            answer.map(|()| AnswerBody::own(Bytes::new(), record, visit))
+            Response::from(answer).map(|()| AnswerBody::own(Bytes::new(), record, visit))
         }
         Err(error) => {
             record.refused(&error);
             let id = record.request_id();
             let response = if is_grpc { error.to_grpc(id) } else { error.to_response(id) };
-            response.map(|text| AnswerBody::own(text, record, visit))
+            Response::from(response).map(|text| AnswerBody::own(text, record, visit))
         }
     };
     if is_last {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response.head.fields.put(&CONNECTION, &HeaderValue::from_static("close"));
     }
     if let Some(page) = page {
-        page.let_read(response.headers_mut());
+        page.let_read(&mut response.head.fields);
     }
     response
 }
@@ -80,21 +80,21 @@ async fn forward(
 ) -> Result<Reply, ProxyError> {
     let extended = sound??;
     visit.find_room()?;
-    *page = snapshot.guard.admit(&mut request, presence)?;
-    if let Some(answer) = browser::preflight(page.as_ref(), &request)? {
+    *page = snapshot.guard.admit(&mut request.head.fields, presence)?;
+    if let Some(answer) = browser::preflight(page.as_ref(), &request.head)? {
         return Ok(Reply::Own(answer));
     }
-    let target = snapshot.routes.find(visit.peer().listener, &request);
+    let target = snapshot.routes.find(visit.peer().listener, &request.head);
     let meant = target.as_ref().ok().map(|target| &*target.upstream);
-    let caller = snapshot.callers.identify(visit.peer(), request.headers(), meant)?;
+    let caller = snapshot.callers.identify(visit.peer(), &request.head.fields, meant)?;
     record.asked_by(&caller);
     let target = target?;
     record.meant(&target.upstream);
     visit.finish_within(target.upstream.timeouts().request);
-    if let Some(answer) = max_forwards::count_down(&mut request)? {
+    if let Some(answer) = max_forwards::count_down(&mut request.head)? {
         return Ok(Reply::Own(answer));
     }
-    let mut grant = policy::decide(&caller, target, &request)?;
+    let mut grant = policy::decide(&caller, target, &request.head)?;
     record.would_refuse(grant.reported());
     upstream::check(&grant.target().upstream)?;
     let permit = record.queue(limits::admit(&caller, &grant)).await?;
@@ -114,19 +114,19 @@ fn switch(answer: upstream::Answer, mut record: AccessRecord, visit: Rc<Visit>) 
     if let Some(far) = answer.body.into_far() {
         visit.become_tunnel(Tunnel::new(far, record));
     }
-    Response::from_parts(answer.head, AnswerBody::none(visit))
+    Response { head: answer.head, body: AnswerBody::none(visit) }
 }
 
 /// What of an answer may cross. Scrubbing comes last, as what the others leave is what the caller sees.
 fn clean(answer: &mut upstream::Answer, for_page: bool, extended: Option<&Extended>) -> Result<(), ProxyError> {
-    headers::clean(&mut answer.head.headers, &answer.upstream, &answer.spoken);
+    headers::clean(&mut answer.head.fields, &answer.upstream, &answer.spoken);
     if let Some(extended) = extended {
         extended.finish(&mut answer.head, answer.body.is_switched())?;
     } else if answer.body.is_switched() {
-        handshake::put_on(&mut answer.head.headers);
+        handshake::put_on(&mut answer.head.fields);
     }
     if for_page {
-        browser::forget_vendors_cors(&mut answer.head.headers);
+        browser::forget_vendors_cors(&mut answer.head.fields);
     }
     scrub::clean(answer)?;
     Ok(())

@@ -2,21 +2,19 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
 
-use crate::headers::single;
+use crate::fields::{Fields, ascii};
 
 /// How long the sender asks to be left alone: a number of seconds, or a date, which its own `Date` is taken from, so that
 /// no clock need be right. `None`: it does not ask, or nobody could say for how long.
-pub(crate) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let value = single(headers, &RETRY_AFTER).ok()??.to_str().ok()?.trim_ascii();
+pub(crate) fn read(fields: &Fields, now: SystemTime) -> Option<Duration> {
+    let value = ascii(fields.single(&RETRY_AFTER).ok()??)?.trim_ascii();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More than can be counted is more than anyone waits.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
-    let sent =
-        single(headers, &DATE).ok().flatten().and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    let sent = fields.single(&DATE).ok().flatten().and_then(|date| httpdate::parse_http_date(ascii(date)?).ok());
     let until = httpdate::parse_http_date(value).ok()?;
     Some(until.duration_since(sent.unwrap_or(now)).unwrap_or_default())
 }
@@ -30,17 +28,8 @@ pub(crate) fn seconds(time: Duration) -> u64 {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use http::HeaderMap;
-
     use super::{read, seconds};
-
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, value.parse().unwrap());
-        }
-        headers
-    }
+    use crate::fields::tests::fields;
 
     #[test]
     fn it_is_seconds_or_a_date() {
@@ -59,16 +48,16 @@ mod tests {
             ("99999999999999999999", Some(u64::MAX)),
             ("", None),
         ] {
-            assert_eq!(read(&headers(&[("retry-after", value)]), now), seconds.map(Duration::from_secs), "{value}");
+            assert_eq!(read(&fields(&[("retry-after", value)]), now), seconds.map(Duration::from_secs), "{value}");
         }
-        assert_eq!(read(&headers(&[("retry-after", "1"), ("retry-after", "2")]), now), None);
-        assert_eq!(read(&headers(&[]), now), None);
+        assert_eq!(read(&fields(&[("retry-after", "1"), ("retry-after", "2")]), now), None);
+        assert_eq!(read(&fields(&[]), now), None);
     }
 
     #[test]
     fn a_date_counts_from_the_senders_own() {
-        let fields = [("retry-after", "Sat, 30 Jul 2016 05:14:23 GMT"), ("date", "Sat, 30 Jul 2016 05:13:23 GMT")];
-        assert_eq!(read(&headers(&fields), SystemTime::now()), Some(Duration::from_secs(60)));
+        let given = [("retry-after", "Sat, 30 Jul 2016 05:14:23 GMT"), ("date", "Sat, 30 Jul 2016 05:13:23 GMT")];
+        assert_eq!(read(&fields(&given), SystemTime::now()), Some(Duration::from_secs(60)));
     }
 
     #[test]

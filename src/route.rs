@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use bytes::Bytes;
+use http::Uri;
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Uri};
 
 use crate::byte_set::ByteSet;
 use crate::config;
+use crate::fields::{Fields, ascii};
+use crate::message::RequestHead;
 use crate::upstream::{Host, Upstream};
 
 /// Why a request means no upstream.
@@ -69,7 +72,7 @@ pub(crate) struct Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Spoken {
     /// As the caller wrote it. `None`: an HTTP/1.0 caller that wrote none.
-    pub(crate) authority: Option<HeaderValue>,
+    pub(crate) authority: Option<Bytes>,
     /// Whether the first segment of the path was the upstream's name.
     pub(crate) prefixed: bool,
     /// Whether it came by TLS: its URL began with `https`.
@@ -94,11 +97,11 @@ impl Routes {
     }
 
     /// Finds what a request means that came in by this listener.
-    pub(crate) fn find<B>(&self, listener: usize, request: &Request<B>) -> Result<Target, RouteError> {
-        if request.method().as_str().eq_ignore_ascii_case("CONNECT") {
+    pub(crate) fn find(&self, listener: usize, head: &RequestHead) -> Result<Target, RouteError> {
+        if head.method.as_str().eq_ignore_ascii_case("CONNECT") {
             return Err(RouteError::Tunnel);
         }
-        let authority = Authority::of(request.uri(), request.headers());
+        let authority = Authority::of(&head.uri, &head.fields);
         let door = self.listeners.get(listener).ok_or(RouteError::UnknownHost)?;
         // RFC 9112 3.2: only HTTP/1.0 may leave Host out, and it then means whom it has reached.
         let host = authority.as_ref().map(Authority::host).transpose()?;
@@ -106,12 +109,12 @@ impl Routes {
             Some(host) if !door.own_names.iter().any(|name| **name == **host) => (self.find_host(door, host)?, false),
             _ => match door.only {
                 Some(only) => (only, false),
-                None => (self.find_name(first_segment(request.uri().path()))?, true),
+                None => (self.find_name(first_segment(head.uri.path()))?, true),
             },
         };
         let upstream = Rc::clone(self.upstreams.get(index).ok_or(RouteError::UnknownName)?);
-        let path = path_for(request.uri(), prefixed.then_some(upstream.name())).ok_or(RouteError::UnknownName)?;
-        let authority = authority.and_then(|authority| authority.kept());
+        let path = path_for(&head.uri, prefixed.then_some(upstream.name())).ok_or(RouteError::UnknownName)?;
+        let authority = authority.and_then(|authority| authority.kept(&head.fields));
         let spoken = Spoken { authority, prefixed, tls: door.tls };
         Ok(Target { upstream, path, spoken })
     }
@@ -147,28 +150,28 @@ impl Door {
 /// Whom a request names.
 enum Authority<'a> {
     OfTarget(&'a str),
-    OfHost(&'a HeaderValue),
+    OfHost(&'a [u8]),
 }
 
 impl<'a> Authority<'a> {
     /// That of an absolute target, else that of `Host` (RFC 9112 3.2.2).
-    fn of(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Self> {
+    fn of(uri: &'a Uri, fields: &'a Fields) -> Option<Self> {
         let of_target = uri.authority().map(|authority| Self::OfTarget(authority.as_str()));
-        of_target.or_else(|| headers.get(HOST).map(Self::OfHost))
+        of_target.or_else(|| fields.get(&HOST).map(Self::OfHost))
     }
 
     fn host(&self) -> Result<Cow<'a, str>, RouteError> {
         match self {
             Self::OfTarget(authority) => host_of(authority),
-            Self::OfHost(host) => host_of(host.to_str().map_err(|_| RouteError::BadAuthority)?),
+            Self::OfHost(host) => host_of(ascii(host).ok_or(RouteError::BadAuthority)?),
         }
     }
 
     /// As it was written: a `Host` is only counted once more, as it is by far the most common.
-    fn kept(&self) -> Option<HeaderValue> {
+    fn kept(&self, fields: &Fields) -> Option<Bytes> {
         match self {
-            Self::OfTarget(authority) => HeaderValue::from_str(authority).ok(),
-            Self::OfHost(host) => Some((*host).clone()),
+            Self::OfTarget(authority) => Some(Bytes::copy_from_slice(authority.as_bytes())),
+            Self::OfHost(_) => fields.share(&HOST),
         }
     }
 }

@@ -17,6 +17,7 @@ use http_body_util::Full;
 use self::refusal::Refusal;
 use crate::browser::Guard;
 use crate::config::{self, ListenAddress};
+use crate::fields::Fields;
 use crate::headers::Presence;
 use crate::route;
 use crate::server::{Pulses, State};
@@ -67,8 +68,8 @@ impl Admin {
     }
 
     /// Answers a request, whatever its body.
-    pub(crate) fn answer<B>(&self, mut request: Request<B>) -> Response<Full<Bytes>> {
-        let mut response = match self.page(&mut request) {
+    pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let mut response = match self.page(request) {
             Ok(Page { status, content_type, text }) => {
                 let mut response = Response::new(Full::new(text.into()));
                 *response.status_mut() = status;
@@ -87,9 +88,10 @@ impl Admin {
         response
     }
 
-    fn page<B>(&self, request: &mut Request<B>) -> Result<Page, Refusal> {
-        let presence = Presence::of(request.headers());
-        self.guard.admit(request, presence).map_err(|_| Refusal::WebPage)?;
+    fn page<B>(&self, request: &Request<B>) -> Result<Page, Refusal> {
+        let mut fields = Fields::from(request.headers());
+        let presence = Presence::of(&fields);
+        self.guard.admit(&mut fields, presence).map_err(|_| Refusal::WebPage)?;
         if !self.is_meant(request) {
             return Err(Refusal::UnknownHost);
         }

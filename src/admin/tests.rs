@@ -20,7 +20,7 @@ fn blueprint() -> Arc<Blueprint> {
 }
 
 fn ask(admin: &Admin, page: &str) -> (u16, String) {
-    let response = admin.answer(Request::get(page).header("host", "localhost").body(()).unwrap());
+    let response = admin.answer(&Request::get(page).header("host", "localhost").body(()).unwrap());
     let (head, body) = response.into_parts();
     let body = futures_util::FutureExt::now_or_never(body.collect()).unwrap().unwrap().to_bytes();
     (head.status.as_u16(), String::from_utf8(body.to_vec()).unwrap())

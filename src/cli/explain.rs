@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use http::header::HOST;
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderName, HeaderValue, Method, Uri};
 
 use crate::browser::{self, Guard};
 use crate::caller::{Caller, Callers, Peer, UnknownCaller};
@@ -13,10 +13,12 @@ use crate::config::{Config, Listener};
 use crate::correlation::Correlation;
 use crate::error::ProxyError;
 use crate::headers::Presence;
+use crate::message::RequestHead;
 use crate::policy::rules::Verdict;
 use crate::policy::{self, Sought};
 use crate::route::{Routes, Target};
 use crate::upstream::Upstream;
+use crate::wire::encode;
 use crate::{headers, max_forwards, wire};
 
 /// What is asked about.
@@ -137,52 +139,52 @@ fn through(
     callers: &Callers,
     named: Option<Result<Caller, UnknownCaller>>,
     listener: usize,
-    mut request: Request<()>,
+    mut head: RequestHead,
     lines: &mut Lines<'_>,
 ) -> Result<Outlook, Stop> {
-    if let Some(fault) = wire::request::fault(&raw(&request)) {
+    if let Some(fault) = wire::request::fault(&raw(&head)) {
         return Err(refused(fault));
     }
-    let presence = Presence::of(request.headers());
-    let page = Guard::new(&config.browser).admit(&mut request, presence).map_err(refused)?;
-    if browser::preflight(page.as_ref(), &request).map_err(refused)?.is_some() {
+    let presence = Presence::of(&head.fields);
+    let page = Guard::new(&config.browser).admit(&mut head.fields, presence).map_err(refused)?;
+    if browser::preflight(page.as_ref(), &head).map_err(refused)?.is_some() {
         return Ok(Outlook::Answered);
     }
-    let target = Routes::new(config, Upstream::offline(config)).find(listener, &request);
+    let target = Routes::new(config, Upstream::offline(config)).find(listener, &head);
     let meant = target.as_ref().ok().map(|target| &*target.upstream);
     let peer = Peer { listener, process: None, certificate: None };
-    let caller = named.unwrap_or_else(|| callers.identify(&peer, request.headers(), meant)).map_err(refused)?;
+    let caller = named.unwrap_or_else(|| callers.identify(&peer, &head.fields, meant)).map_err(refused)?;
     if let Some(name) = caller.name() {
         lines.say("caller", name)?;
     }
     let target = target.map_err(refused)?;
-    say_target(config, &target, &request, lines)?;
-    if max_forwards::count_down(&mut request).map_err(refused)?.is_some() {
+    say_target(config, &target, &head, lines)?;
+    if max_forwards::count_down(&mut head).map_err(refused)?.is_some() {
         return Ok(Outlook::Answered);
     }
-    say_rules(&caller, &target, &request, lines)?;
-    let grant = policy::decide(&caller, target, &request).map_err(refused)?;
+    say_rules(&caller, &target, &head, lines)?;
+    let grant = policy::decide(&caller, target, &head).map_err(refused)?;
     if let Some(refusal) = grant.reported() {
         lines.say("report", &format!("would be refused if `mode` were `enforce`: {refusal}"))?;
     }
-    say_headers(callers, &caller, grant.target(), &request, lines)?;
+    say_headers(callers, &caller, grant.target(), &head, lines)?;
     Ok(Outlook::Sent)
 }
 
-fn say_target(config: &Config, target: &Target, request: &Request<()>, lines: &mut Lines<'_>) -> io::Result<()> {
+fn say_target(config: &Config, target: &Target, head: &RequestHead, lines: &mut Lines<'_>) -> io::Result<()> {
     let upstream = &target.upstream;
     lines.say("upstream", &format!("{}, {}", upstream.name(), upstream.origin()))?;
-    lines.say("request", &format!("{} {}", request.method(), target.path))?;
+    lines.say("request", &format!("{} {}", head.method, target.path))?;
     let preset = config.upstreams.iter().find(|known| *known.name == *upstream.name()).and_then(|known| known.preset);
-    match preset.and_then(|preset| preset.effect(request.method(), target.path.path())) {
+    match preset.and_then(|preset| preset.effect(&head.method, target.path.path())) {
         Some(effect) => lines.say("effect", effect),
         None => Ok(()),
     }
 }
 
-fn say_rules(caller: &Caller, target: &Target, request: &Request<()>, lines: &mut Lines<'_>) -> io::Result<()> {
+fn say_rules(caller: &Caller, target: &Target, head: &RequestHead, lines: &mut Lines<'_>) -> io::Result<()> {
     let Some(callers_rules) = caller.rules_for(target.upstream.name()) else { return Ok(()) };
-    let sought = Sought { method: request.method(), headers: request.headers(), path: target.path.path() };
+    let sought = Sought { method: &head.method, fields: &head.fields, path: target.path.path() };
     let Ok(verdicts) = sought.judge([target.upstream.rules(), callers_rules]) else { return Ok(()) };
     for (verdict, whose) in verdicts.iter().zip(["", ", for this caller"]) {
         match verdict {
@@ -198,19 +200,20 @@ fn say_headers(
     callers: &Callers,
     caller: &Caller,
     target: &Target,
-    request: &Request<()>,
+    head: &RequestHead,
     lines: &mut Lines<'_>,
 ) -> io::Result<()> {
-    let (mut head, ()) = request.clone().into_parts();
-    let presence = Presence::of(&head.headers);
-    headers::readdress(&mut head, presence, &target.upstream, target.path.clone());
-    caller.take_off_token(&mut head.headers);
-    let mut correlation = Correlation::begin(request.headers(), presence, callers, Instant::now());
-    correlation.put_on_request(&mut head.headers, target.upstream.traces());
-    let (crossing, upstream) = (head.headers, &target.upstream);
+    let (mut crossing, presence, upstream) = (head.clone(), Presence::of(&head.fields), &target.upstream);
+    headers::readdress(&mut crossing, presence, upstream, target.path.clone());
+    caller.take_off_token(&mut crossing.fields);
+    let mut correlation = Correlation::begin(&head.fields, presence, callers, Instant::now());
+    correlation.put_on_request(&mut crossing.fields, upstream.traces());
     let names = |taken_off: bool| {
-        let names = request.headers().keys().filter(|name| **name != HOST && taken_off != crossing.contains_key(*name));
-        names.map(HeaderName::as_str).collect::<Vec<_>>().join(", ")
+        let crosses = |name: &[u8]| crossing.fields.names().any(|crossing| crossing == name);
+        let mut names: Vec<_> = head.fields.names().filter(|name| *name != b"host").collect();
+        names.retain(|name| taken_off != crosses(name));
+        names.dedup();
+        names.into_iter().map(String::from_utf8_lossy).collect::<Vec<_>>().join(", ")
     };
     for (label, names) in [("crosses", names(false)), ("taken off", names(true))] {
         if !names.is_empty() {
@@ -226,36 +229,29 @@ fn say_headers(
 }
 
 /// The request that a client would send for it.
-fn request(asked: &Asked) -> Result<Request<()>, ExplainError> {
+fn request(asked: &Asked) -> Result<RequestHead, ExplainError> {
     let method = Method::from_bytes(asked.method.as_bytes()).map_err(|_| ExplainError::Request("METHOD"))?;
     let url: Uri = asked.url.parse().map_err(|_| ExplainError::Request("URL"))?;
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     let authority = url.authority().map_or("localhost", |authority| authority.as_str());
-    let mut request = Request::new(());
-    *request.method_mut() = method;
-    *request.uri_mut() = path.parse().map_err(|_| ExplainError::Request("URL"))?;
+    let mut head = RequestHead::new(method, path.parse().map_err(|_| ExplainError::Request("URL"))?);
     for field in &asked.headers {
         let (name, value) = field.split_once(':').ok_or(ExplainError::Request("--header"))?;
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ExplainError::Request("--header"))?;
         let value = HeaderValue::from_str(value.trim()).map_err(|_| ExplainError::Request("--header"))?;
-        request.headers_mut().append(name, value);
+        head.fields.append(&name, &value);
     }
-    if !request.headers().contains_key(HOST) {
+    if !head.fields.has(&HOST) {
         let host = HeaderValue::from_str(authority).map_err(|_| ExplainError::Request("URL"))?;
-        request.headers_mut().insert(HOST, host);
+        head.fields.put(&HOST, &host);
     }
-    Ok(request)
+    Ok(head)
 }
 
 /// As it would stand on the wire.
-fn raw(request: &Request<()>) -> Vec<u8> {
-    let mut raw = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri()).into_bytes();
-    for (name, value) in request.headers() {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            raw.extend_from_slice(part);
-        }
-    }
-    raw.extend_from_slice(b"\r\n");
+fn raw(head: &RequestHead) -> Vec<u8> {
+    let mut raw = Vec::new();
+    encode::request_head(head, &mut raw);
     raw
 }
 

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, TRAILER, TRANSFER_ENCODING};
-use http::{HeaderMap, request};
 
 use super::{Credential, PlaceError, Which};
 use crate::headers::Outgoing;
+use crate::message::RequestHead;
 use crate::policy::Grant;
 use crate::route::{Spoken, Target};
 use crate::scrub::{Forms, Scrubber};
@@ -91,14 +91,8 @@ impl Authorized {
         self.outgoing.wants_tunnel
     }
 
-    pub(crate) fn head(&self) -> &request::Parts {
+    pub(crate) fn head(&self) -> &RequestHead {
         &self.outgoing.head
-    }
-
-    /// Ends it: what its header holds is sent no more.
-    pub(crate) fn into_headers(self) -> HeaderMap {
-        let mut outgoing = self.outgoing;
-        mem::take(&mut outgoing.head.headers)
     }
 
     /// The credential that is on it.
@@ -128,9 +122,9 @@ impl Authorized {
         if which != self.choice.which {
             let before = self.target.upstream.credentials().at(self.choice.which);
             for name in before.map_or(&[][..], Credential::owned_headers) {
-                self.outgoing.head.headers.remove(name);
+                self.outgoing.head.fields.remove(name);
             }
-            self.outgoing.head.headers.remove(AUTHORIZATION);
+            self.outgoing.head.fields.remove(&AUTHORIZATION);
             self.choice = Choice { which, is_trial: false };
         }
         self.renew()
@@ -192,11 +186,11 @@ async fn hold_body(outgoing: &mut Outgoing, limit: u64, idle: Duration) -> Resul
         }
     };
     let bytes = body.collect(limit, idle).await?;
-    let headers = &mut outgoing.head.headers;
+    let fields = &mut outgoing.head.fields;
     for name in [TRANSFER_ENCODING, TRAILER, EXPECT] {
-        headers.remove(name);
+        fields.remove(&name);
     }
-    headers.insert(CONTENT_LENGTH, bytes.len().into());
+    fields.put_number(&CONTENT_LENGTH, bytes.len() as u64);
     outgoing.body = if bytes.is_empty() { RequestBody::Empty } else { RequestBody::whole(bytes, &outgoing.exchange) };
     Ok(())
 }

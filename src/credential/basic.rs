@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, header};
+use http::header;
 use zeroize::Zeroizing;
 
 use super::field::StaticField;
@@ -10,6 +10,7 @@ use super::{offer, without_prefix};
 use crate::Secret;
 use crate::config::error::Fault;
 use crate::config::read::Table;
+use crate::fields::Fields;
 
 const PREFIX: &str = "Basic ";
 
@@ -28,8 +29,8 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
     encode(&username.value, &password?.value)
 }
 
-pub(super) fn offered(placed: &Placed, headers: &HeaderMap, take: impl FnMut(&[u8])) {
-    if let Some(text) = placed.offered(headers) {
+pub(super) fn offered(placed: &Placed, fields: &Fields, take: impl FnMut(&[u8])) {
+    if let Some(text) = placed.offered(fields) {
         offer::basic(text, take);
     }
 }

@@ -1,10 +1,11 @@
 //! `Authorization: Bearer TOKEN` (RFC 6750 2.1). Vendors' keys are not always its `b64token`: what a field may hold goes.
 
-use http::{HeaderMap, header};
+use http::header;
 
 use super::field::StaticField;
 use super::read_token;
 use crate::config::read::Table;
+use crate::fields::Fields;
 
 const PREFIX: &str = "Bearer ";
 
@@ -17,8 +18,8 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
     Some(field.echoed_as(|forms| forms.secret(token.value.expose())))
 }
 
-pub(super) fn offered(placed: &Placed, headers: &HeaderMap, take: impl FnMut(&[u8])) {
-    placed.offered(headers).map(take);
+pub(super) fn offered(placed: &Placed, fields: &Fields, take: impl FnMut(&[u8])) {
+    placed.offered(fields).map(take);
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderName, HeaderValue, request};
+use http::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 use super::{PlaceError, offer};
 use crate::Secret;
+use crate::fields::Fields;
+use crate::message::RequestHead;
 use crate::scrub::Forms;
 
 /// Name and value, made once, and how they could come back.
@@ -30,8 +32,8 @@ impl StaticField {
     }
 
     /// What the caller put where the key would stand.
-    pub(super) fn offered<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
-        offer::after(headers, &self.name, self.value.as_bytes().get(..self.prefix).unwrap_or_default())
+    pub(super) fn offered<'a>(&self, fields: &'a Fields) -> Option<&'a [u8]> {
+        offer::after(fields, &self.name, self.value.as_bytes().get(..self.prefix).unwrap_or_default())
     }
 
     /// Adds to the forms in which it could be echoed, of which the whole value is one.
@@ -57,8 +59,8 @@ impl StaticField {
     }
 
     /// Puts it on a request, in place of any other; nothing is allocated for the value.
-    pub(super) fn place(&self, head: &mut request::Parts, _: &[u8], _: fn() -> SystemTime) -> Result<(), PlaceError> {
-        head.headers.insert(self.name.clone(), self.value.clone());
+    pub(super) fn place(&self, head: &mut RequestHead, _: &[u8], _: fn() -> SystemTime) -> Result<(), PlaceError> {
+        head.fields.put(&self.name, &self.value);
         Ok(())
     }
 
@@ -66,7 +68,7 @@ impl StaticField {
         &self.forms
     }
 
-    pub(super) fn fresh_forms(&self, _: &request::Parts) -> Forms {
+    pub(super) fn fresh_forms(&self, _: &RequestHead) -> Forms {
         Forms::none()
     }
 

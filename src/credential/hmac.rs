@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request};
+use http::{HeaderName, HeaderValue, Method, header};
 use md5::Md5;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -22,7 +22,8 @@ use super::{PlaceError, offer, without_prefix};
 use crate::Secret;
 use crate::config::error::Fault;
 use crate::config::read::Table;
-use crate::headers::{Repeated, single};
+use crate::fields::{Fields, Repeated};
+use crate::message::RequestHead;
 use crate::scrub::Forms;
 
 const PREFIX: &str = "hmac ";
@@ -60,8 +61,8 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Placed> {
 }
 
 /// A signature cannot be checked without the vendor's secret: of an SDK's own, the user name is the token.
-pub(super) fn offered(_: &Placed, headers: &HeaderMap, take: impl FnMut(&[u8])) {
-    offer::hmac(headers, take);
+pub(super) fn offered(_: &Placed, fields: &Fields, take: impl FnMut(&[u8])) {
+    offer::hmac(fields, take);
 }
 
 /// A key pair, and what is signed with it.
@@ -91,12 +92,7 @@ impl Hmac {
         self.names.iter().any(|name| name.what == What::RequestLine)
     }
 
-    pub(super) fn place(
-        &self,
-        head: &mut request::Parts,
-        body: &[u8],
-        now: fn() -> SystemTime,
-    ) -> Result<(), PlaceError> {
+    pub(super) fn place(&self, head: &mut RequestHead, body: &[u8], now: fn() -> SystemTime) -> Result<(), PlaceError> {
         self.set_signed_fields(head, body, now())?;
         let mut value = Zeroizing::new(Vec::with_capacity(self.capacity()));
         value.extend_from_slice(&self.opening);
@@ -105,32 +101,32 @@ impl Hmac {
         self.key.sign(&text, &mut value);
         value.push(b'"');
         let value = Secret::header_value(value).ok_or(PlaceError::NotLegal)?;
-        head.headers.insert(header::AUTHORIZATION, value);
+        head.fields.put(&header::AUTHORIZATION, &value);
         Ok(())
     }
 
     /// Sets the fields that are made for being signed: a fresh date, and digests of the body where there is one.
-    fn set_signed_fields(&self, head: &mut request::Parts, body: &[u8], now: SystemTime) -> Result<(), PlaceError> {
+    fn set_signed_fields(&self, head: &mut RequestHead, body: &[u8], now: SystemTime) -> Result<(), PlaceError> {
         let has_body = !body.is_empty() || anticipates_body(&head.method);
         for name in &self.names {
             let (field, text) = match &name.what {
                 What::Date(field) => (field, httpdate::fmt_http_date(now)),
                 What::Md5(field) | What::Sha256(field) if !has_body => {
-                    head.headers.remove(field);
+                    head.fields.remove(field);
                     continue;
                 }
                 What::Md5(field) => (field, hex(&Md5::digest(body))),
                 What::Sha256(field) => (field, format!("SHA-256={}", STANDARD.encode(Sha256::digest(body)))),
                 What::RequestLine | What::RequestTarget | What::Field(_) => continue,
             };
-            head.headers.insert(field, HeaderValue::try_from(text).map_err(|_| PlaceError::NotLegal)?);
+            head.fields.put(field, &HeaderValue::try_from(text).map_err(|_| PlaceError::NotLegal)?);
         }
         Ok(())
     }
 
     /// The text to be signed. The names that it has are appended to `listed`, parted by spaces.
-    fn signing_text(&self, head: &request::Parts, listed: &mut Vec<u8>) -> Result<Vec<u8>, PlaceError> {
-        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    fn signing_text(&self, head: &RequestHead, listed: &mut Vec<u8>) -> Result<Vec<u8>, PlaceError> {
+        let target = head.target();
         // Enough for lines of ordinary length.
         let mut text = Vec::with_capacity(self.names.len() * 96 + target.len());
         for name in &self.names {
@@ -144,13 +140,13 @@ impl Hmac {
                     push(&mut text, &[&name.written, ": ", &method, " ", target]);
                 }
                 What::Date(field) | What::Md5(field) | What::Sha256(field) | What::Field(field) => {
-                    let value = single(&head.headers, field).map_err(|Repeated| PlaceError::RepeatedField)?;
+                    let value = head.fields.single(field).map_err(|Repeated| PlaceError::RepeatedField)?;
                     let Some(value) = value else {
                         text.truncate(before);
                         continue;
                     };
                     push(&mut text, &[&name.written, ": "]);
-                    text.extend_from_slice(value.as_bytes());
+                    text.extend_from_slice(value);
                 }
             }
             push(listed, &[if before == 0 { "" } else { " " }, &name.written]);
@@ -169,10 +165,10 @@ impl Hmac {
     }
 
     /// The whole value, and the signature by itself, with which the same request could be sent again.
-    pub(super) fn fresh_forms(&self, head: &request::Parts) -> Forms {
-        let Some(value) = head.headers.get(header::AUTHORIZATION) else { return Forms::none() };
-        let signature = value.as_bytes().rsplit(|&byte| byte == b'"').nth(1).unwrap_or_default();
-        Forms::none().value(value.as_bytes()).base64(signature)
+    pub(super) fn fresh_forms(&self, head: &RequestHead) -> Forms {
+        let Some(value) = head.fields.get(&header::AUTHORIZATION) else { return Forms::none() };
+        let signature = value.rsplit(|&byte| byte == b'"').nth(1).unwrap_or_default();
+        Forms::none().value(value).base64(signature)
     }
 
     pub(super) fn replica(&self) -> Self {

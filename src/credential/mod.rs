@@ -16,11 +16,13 @@ pub(crate) use self::credentials::{Credentials, Which};
 pub(crate) use self::versions::{HttpVersions, WantedHttp};
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderName, header, request};
+use http::{HeaderName, header};
 
 use crate::Secret;
 use crate::config::error::Fault;
 use crate::config::read::{At, Table};
+use crate::fields::Fields;
+use crate::message::RequestHead;
 use crate::scrub::Forms;
 
 /// Why a request cannot have this credential.
@@ -75,9 +77,9 @@ macro_rules! schemes {
 
             /// Hands on what the caller put where its SDK would put this vendor's key. It goes no further: these
             /// are fields that are removed.
-            pub(crate) fn offered(&self, headers: &HeaderMap, take: impl FnMut(&[u8])) {
+            pub(crate) fn offered(&self, fields: &Fields, take: impl FnMut(&[u8])) {
                 match self {
-                    $(Self::$Scheme(placed) => $module::offered(placed, headers, take),)+
+                    $(Self::$Scheme(placed) => $module::offered(placed, fields, take),)+
                 }
             }
 
@@ -106,7 +108,7 @@ macro_rules! schemes {
             /// and its `Host`; `body` is the whole body where [`signs_body`](Self::signs_body), else nothing.
             fn place(
                 &self,
-                head: &mut request::Parts,
+                head: &mut RequestHead,
                 body: &[u8],
                 now: fn() -> SystemTime,
             ) -> Result<(), PlaceError> {
@@ -123,7 +125,7 @@ macro_rules! schemes {
             }
 
             /// Those that are of the request on which it was placed, and of no other.
-            fn fresh_forms(&self, head: &request::Parts) -> Forms {
+            fn fresh_forms(&self, head: &RequestHead) -> Forms {
                 match self {
                     $(Self::$Scheme(placed) => placed.fresh_forms(head),)+
                 }

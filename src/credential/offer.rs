@@ -3,20 +3,20 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use http::header::{AUTHORIZATION, HeaderName};
 use zeroize::Zeroizing;
 
-use crate::headers::single;
+use crate::fields::Fields;
 
 /// The longest text of Basic that is decoded.
 const MAX_BASIC: usize = 4096;
 
 /// What `name` holds as Bearer, or as the user or password of Basic, which is how the URL of a proxy carries it.
-pub(crate) fn authorization(headers: &HeaderMap, name: &HeaderName, mut take: impl FnMut(&[u8])) {
-    if let Some(token) = after(headers, name, b"Bearer ") {
+pub(crate) fn authorization(fields: &Fields, name: &HeaderName, mut take: impl FnMut(&[u8])) {
+    if let Some(token) = after(fields, name, b"Bearer ") {
         take(token);
     }
-    if let Some(text) = after(headers, name, b"Basic ") {
+    if let Some(text) = after(fields, name, b"Basic ") {
         basic(text, take);
     }
 }
@@ -35,8 +35,8 @@ pub(super) fn basic(text: &[u8], mut take: impl FnMut(&[u8])) {
 }
 
 /// The user name of an HMAC signature: its first parameter.
-pub(super) fn hmac(headers: &HeaderMap, mut take: impl FnMut(&[u8])) {
-    let Some(parameters) = after(headers, &AUTHORIZATION, b"hmac ") else { return };
+pub(super) fn hmac(fields: &Fields, mut take: impl FnMut(&[u8])) {
+    let Some(parameters) = after(fields, &AUTHORIZATION, b"hmac ") else { return };
     if let Some(rest) = parameters.strip_prefix(b"username=\"")
         && let Some(username) = rest.split(|&b| b == b'"').next()
     {
@@ -45,25 +45,22 @@ pub(super) fn hmac(headers: &HeaderMap, mut take: impl FnMut(&[u8])) {
 }
 
 /// What follows `prefix`, in any case, in the one field of this name. Of several, none counts.
-pub(super) fn after<'a>(headers: &'a HeaderMap, name: &HeaderName, prefix: &[u8]) -> Option<&'a [u8]> {
-    let value = single(headers, name).ok().flatten()?;
-    let (beginning, rest) = value.as_bytes().split_at_checked(prefix.len())?;
+pub(super) fn after<'a>(fields: &'a Fields, name: &HeaderName, prefix: &[u8]) -> Option<&'a [u8]> {
+    let value = fields.single(name).ok().flatten()?;
+    let (beginning, rest) = value.split_at_checked(prefix.len())?;
     beginning.eq_ignore_ascii_case(prefix).then(|| rest.trim_ascii())
 }
 
 #[cfg(test)]
 mod tests {
-    use http::header::{HeaderMap, HeaderName, PROXY_AUTHORIZATION};
+    use http::header::PROXY_AUTHORIZATION;
 
     use super::{authorization, hmac};
+    use crate::fields::tests::fields;
 
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
-    }
-
-    fn offered(fields: &[(&'static str, &str)]) -> Vec<String> {
+    fn offered(given: &[(&str, &str)]) -> Vec<String> {
         let mut texts = Vec::new();
-        authorization(&headers(fields), &PROXY_AUTHORIZATION, |text| {
+        authorization(&fields(given), &PROXY_AUTHORIZATION, |text| {
             texts.push(String::from_utf8(text.to_vec()).unwrap());
         });
         texts
@@ -88,7 +85,7 @@ mod tests {
     fn an_hmac_signature_offers_its_user_name() {
         let user = |value: &str| {
             let mut name = None;
-            hmac(&headers(&[("authorization", value)]), |text| name = Some(text.to_vec()));
+            hmac(&fields(&[("authorization", value)]), |text| name = Some(text.to_vec()));
             name
         };
         assert_eq!(user("hmac username=\"k3y\", algorithm=\"hmac-sha1\"").as_deref(), Some(&b"k3y"[..]));

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{Request, header, request};
+use http::{Request, header};
 
 use super::Credential;
 use crate::Config;
 use crate::config::file::parse_with;
+use crate::message::RequestHead;
 use crate::secret::source::Source;
 
 type Secrets<'a> = [(&'a str, &'a [u8])];
@@ -46,23 +47,23 @@ pub(super) fn place(
     target: &str,
     fields: &[(&str, &str)],
     body: &[u8],
-) -> request::Parts {
+) -> RequestHead {
     let mut head = head(method, target, fields);
     credential.place(&mut head, body, now).unwrap();
     head
 }
 
-pub(super) fn head(method: &str, target: &str, fields: &[(&str, &str)]) -> request::Parts {
+pub(super) fn head(method: &str, target: &str, fields: &[(&str, &str)]) -> RequestHead {
     let builder = Request::builder().method(method).uri(target).header("host", "x.test");
     let request = fields.iter().fold(builder, |request, (name, value)| request.header(*name, *value));
-    request.body(()).unwrap().into_parts().0
+    request.body(()).unwrap().into_parts().0.into()
 }
 
-pub(super) fn authorization(head: &request::Parts) -> &str {
-    let mut values = head.headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().unwrap();
-    assert!(value.is_sensitive() && values.next().is_none());
-    std::str::from_utf8(value.as_bytes()).unwrap()
+pub(super) fn authorization(head: &RequestHead) -> &str {
+    let mut lines = head.fields.iter().filter(|line| line.name == header::AUTHORIZATION.as_str().as_bytes());
+    let line = lines.next().unwrap();
+    assert!(line.is_secret && lines.next().is_none());
+    std::str::from_utf8(line.value).unwrap()
 }
 
 const EVERY_SCHEME: [&str; 4] = [

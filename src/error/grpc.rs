@@ -5,18 +5,19 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode, Version};
+use http::{Response, StatusCode, Version};
 
 use super::problem::Problem;
+use crate::message::RequestHead;
 
 const GRPC: &str = "application/grpc";
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Whether a client of gRPC asks, which is spoken over HTTP/2 alone. `application/grpc-web` is another protocol.
-pub(crate) fn is_spoken<B>(request: &Request<B>) -> bool {
-    let content_type = (request.version() == Version::HTTP_2).then(|| request.headers().get(CONTENT_TYPE)).flatten();
-    content_type.and_then(|value| value.as_bytes().split_at_checked(GRPC.len())).is_some_and(|(begin, rest)| {
+pub(crate) fn is_spoken(head: &RequestHead) -> bool {
+    let content_type = (head.version == Version::HTTP_2).then(|| head.fields.get(&CONTENT_TYPE)).flatten();
+    content_type.and_then(|value| value.split_at_checked(GRPC.len())).is_some_and(|(begin, rest)| {
         begin.eq_ignore_ascii_case(GRPC.as_bytes()) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
     })
 }
@@ -63,10 +64,14 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::{Method, Uri};
+
     use super::*;
+    use crate::fields::tests::fields;
 
     fn asked_with(version: Version, content_type: &str) -> bool {
-        is_spoken(&Request::post("/").version(version).header(CONTENT_TYPE, content_type).body(()).unwrap())
+        let fields = fields(&[("content-type", content_type)]);
+        is_spoken(&RequestHead { version, fields, ..RequestHead::new(Method::POST, Uri::default()) })
     }
 
     #[test]

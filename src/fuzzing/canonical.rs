@@ -5,6 +5,7 @@ use http::header::HOST;
 use http::{HeaderValue, Method, Request, Uri};
 
 use super::path::{RequestPath, fields};
+use crate::message::RequestHead;
 use crate::sandbox::kong;
 
 const CONFIG: &str = "
@@ -48,12 +49,11 @@ fn verifies(data: &[u8]) -> Option<bool> {
     let (method, target) = split_at(line, b" ");
     let target = [b"/", upstream.as_bytes(), target].concat();
     let (method, uri) = (Method::from_bytes(method).ok()?, Uri::try_from(target).ok()?);
-    let mut request = Request::new(());
-    (*request.method_mut(), *request.uri_mut()) = (method, uri);
-    *request.headers_mut() = fields(block);
-    request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
+    let mut head = RequestHead { fields: fields(block), ..RequestHead::new(method, uri) };
+    head.fields.put(&HOST, &HeaderValue::from_static("localhost"));
     let body = Bytes::copy_from_slice(body);
-    let (head, _) = PATH.with(|path| path.authorize(request, &body))?.into_parts();
+    let sent = PATH.with(|path| path.authorize(head, &body))?;
+    let (head, ()) = Request::from(&sent).into_parts();
     let [(_, key), (_, secret)] = SECRETS;
     Some(kong::is_signed(head, body, key, secret))
 }

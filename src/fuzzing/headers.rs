@@ -3,10 +3,11 @@
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, TE};
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::path::{RequestPath, fields};
 use crate::headers::{clean, clean_request_trailers};
+use crate::message::RequestHead;
 
 const CONFIG: &str = "
 [listen.local]
@@ -69,20 +70,20 @@ pub fn headers(data: &[u8]) {
     let Some((&first, block)) = data.split_first() else { return };
     let Some(upstream) = UPSTREAMS.get(usize::from(first) % UPSTREAMS.len()) else { return };
     let sent = fields(block);
-    let mut request = Request::new(());
-    *request.uri_mut() = format!("/{}/x", upstream.name).parse().unwrap_or_default();
-    *request.headers_mut() = sent.clone();
-    request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
+    let uri = format!("/{}/x", upstream.name).parse().unwrap_or_default();
+    let mut head = RequestHead { fields: sent.clone(), ..RequestHead::new(Method::GET, uri) };
+    head.fields.put(&HOST, &HeaderValue::from_static("localhost"));
     PATH.with(|path| {
-        let Ok(target) = path.find(&request) else { panic!("no upstream for {request:?}") };
-        let Some(outgoing) = path.authorize(request, &Bytes::new()) else { panic!("no credential for {sent:?}") };
-        check_request(upstream, &sent, outgoing.headers());
+        let Ok(target) = path.find(&head) else { panic!("no upstream for {head:?}") };
+        let Some(outgoing) = path.authorize(head, &Bytes::new()) else { panic!("no credential for {sent:?}") };
+        let sent_map = sent.to_map();
+        check_request(upstream, &sent_map, &outgoing.fields.to_map());
         let mut answer = sent.clone();
         clean(&mut answer, &target.upstream, &target.spoken);
-        check_answer(&sent, &answer);
-        let mut trailers = sent.clone();
+        check_answer(&sent_map, &answer.to_map());
+        let mut trailers = sent;
         clean_request_trailers(&mut trailers, target.upstream.managed());
-        if let Some(name) = trailers.keys().find(|name| is_taken_for(name.as_str(), upstream)) {
+        if let Some(name) = trailers.to_map().keys().find(|name| is_taken_for(name.as_str(), upstream)) {
             panic!("`{name}` crosses in trailers");
         }
     });

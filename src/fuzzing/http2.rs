@@ -2,10 +2,11 @@
 
 use http::header::{CONNECTION, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Uri, Version};
+use http::{HeaderValue, Method, Uri, Version};
 
 use super::path::{RequestPath, fields};
-use crate::wire::{http2 as wire, request};
+use crate::message::RequestHead;
+use crate::wire::{encode, http2 as wire, request};
 
 const CONFIG: &str = "
 [listen.local]
@@ -24,16 +25,16 @@ thread_local! {
 #[expect(clippy::panic, reason = "a panic is how a fuzz target says that something is wrong")]
 pub fn http2(data: &[u8]) {
     let Some(request) = let_through(data) else { return };
-    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
-    let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
+    let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let host = request.fields.get(&HOST);
     if authority.zip(host).is_some_and(|(authority, host)| !authority.eq_ignore_ascii_case(host)) {
         panic!("there are two authorities: {request:?}");
     }
-    if request.headers().get_all(COOKIE).iter().count() > 1 {
+    if request.fields.get_all(&COOKIE).count() > 1 {
         panic!("crumbs are left: {request:?}");
     }
     let Some(same) = in_http1(&request) else { panic!("there is no way to say it in HTTP/1.1: {request:?}") };
-    let found = |request: &Request<()>| {
+    let found = |request: &RequestHead| {
         let found = PATH.with(|path| path.find(request)).ok()?;
         Some((found.upstream.name().to_owned(), found.path.to_string()))
     };
@@ -43,33 +44,29 @@ pub fn http2(data: &[u8]) {
 }
 
 /// The request, if it passes. What `h2` refuses by itself, or has a bound for, does not come.
-fn let_through(data: &[u8]) -> Option<Request<()>> {
+fn let_through(data: &[u8]) -> Option<RequestHead> {
     let end = data.iter().position(|&b| b == b'\n').filter(|_| data.len() < 32 * 1024)?;
     let (target, block) = data.split_at_checked(end)?;
-    let mut headers = fields(block);
+    let mut fields = fields(block);
     for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
-        headers.remove(name);
+        fields.remove(&name);
     }
-    let mut request = Request::new(());
-    *request.version_mut() = Version::HTTP_2;
-    (*request.uri_mut(), *request.headers_mut()) = (Uri::try_from(target).ok()?, headers);
-    wire::check(&mut request).ok()?;
-    Some(request)
+    let head = RequestHead::new(Method::GET, Uri::try_from(target).ok()?);
+    let mut head = RequestHead { version: Version::HTTP_2, fields, ..head };
+    wire::check(&mut head).ok()?;
+    Some(head)
 }
 
 /// The same request, with its authority in `Host`. `None`: it would not be read.
-fn in_http1(request: &Request<()>) -> Option<Request<()>> {
-    let path = request.uri().path_and_query().map(PathAndQuery::as_str)?;
-    let mut headers: HeaderMap = request.headers().clone();
-    if let Some(authority) = request.uri().authority() {
-        headers.insert(HOST, HeaderValue::from_str(authority.as_str()).ok()?);
+fn in_http1(request: &RequestHead) -> Option<RequestHead> {
+    request.uri.path_and_query().map(PathAndQuery::as_str)?;
+    let mut head = request.clone();
+    if let Some(authority) = request.uri.authority() {
+        head.fields.put(&HOST, &HeaderValue::from_str(authority.as_str()).ok()?);
     }
-    let mut bytes = format!("GET {path} HTTP/1.1\r\n").into_bytes();
-    for (name, value) in &headers {
-        bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
-    }
-    bytes.extend(b"\r\n");
-    Some(Request::from_parts(request::alone(&bytes)?.parts, ()))
+    let mut bytes = Vec::new();
+    encode::request_head(&head, &mut bytes);
+    Some(request::alone(&bytes)?.head)
 }
 
 #[cfg(test)]

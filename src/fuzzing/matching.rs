@@ -1,9 +1,10 @@
 //! Matching: a target and a `Host` mean one upstream and one path, byte for byte what was sent, or nothing.
 
 use http::header::HOST;
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderValue, Method, Uri};
 
 use super::path::RequestPath;
+use crate::message::RequestHead;
 use crate::wire::request;
 
 const CONFIG: &str = "
@@ -44,10 +45,9 @@ pub fn matching(data: &[u8]) {
     }
     let Ok(uri) = Uri::try_from(target) else { panic!("a target was read that is none: {target:?}") };
     let Ok(value) = HeaderValue::from_str(host.trim_matches([' ', '\t'])) else { return };
-    let mut request = Request::new(());
-    *request.uri_mut() = uri;
-    request.headers_mut().insert(HOST, value);
-    let found = PATH.with(|path| path.find(&request));
+    let mut head = RequestHead::new(Method::GET, uri);
+    head.fields.put(&HOST, &value);
+    let found = PATH.with(|path| path.find(&head));
     let found = found.ok().map(|found| (found.upstream.name().to_owned(), found.path.to_string()));
     let meant = read(target, host.trim_matches([' ', '\t']));
     if found != meant {

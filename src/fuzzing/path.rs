@@ -5,14 +5,16 @@ use std::path::Path;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue};
 
 use crate::Config;
 use crate::caller::Caller;
 use crate::config::file::parse_with;
 use crate::credential;
 use crate::credential::Authorized;
+use crate::fields::Fields;
 use crate::headers::{self, Outgoing, Presence};
+use crate::message::RequestHead;
 use crate::policy::{self, Grant};
 use crate::route::{RouteError, Routes, Target};
 use crate::secret::source::Source;
@@ -27,32 +29,30 @@ impl RequestPath {
         Self(Routes::new(&config, Upstream::offline(&config)))
     }
 
-    pub(super) fn find(&self, request: &Request<()>) -> Result<Target, RouteError> {
-        self.0.find(0, request)
+    pub(super) fn find(&self, head: &RequestHead) -> Result<Target, RouteError> {
+        self.0.find(0, head)
     }
 
-    fn decide(&self, request: &Request<()>) -> Option<Grant> {
-        policy::decide(&Caller::Anyone, self.find(request).ok()?, request).ok()
+    fn decide(&self, head: &RequestHead) -> Option<Grant> {
+        policy::decide(&Caller::Anyone, self.find(head).ok()?, head).ok()
     }
 
-    /// The request as it would be sent, and the body that it was signed with. `None`: it is refused.
-    pub(super) fn authorize(&self, request: Request<()>, body: &Bytes) -> Option<Request<RequestBody>> {
-        let mut grant = self.decide(&request)?;
-        let presence = Presence::of(request.headers());
-        let (mut head, ()) = request.into_parts();
+    /// The request's head as it would be sent with `body`. `None`: it is refused.
+    pub(super) fn authorize(&self, mut head: RequestHead, body: &Bytes) -> Option<RequestHead> {
+        let mut grant = self.decide(&head)?;
+        let presence = Presence::of(&head.fields);
         let path = grant.take_path();
         headers::readdress(&mut head, presence, &grant.target().upstream, path);
         let exchange = Exchange::new();
         let whole = if body.is_empty() {
             RequestBody::Empty
         } else {
-            head.headers.insert(CONTENT_LENGTH, body.len().into());
+            head.fields.put_number(&CONTENT_LENGTH, body.len() as u64);
             RequestBody::whole(body.clone(), &exchange)
         };
         let outgoing = Box::new(Outgoing { head, body: whole, exchange, wants_tunnel: false });
-        let mut authorized: Authorized = credential::authorize(grant, outgoing).now_or_never()?.ok()?;
-        let body = authorized.take_body(false);
-        Some(Request::from_parts(authorized.head().clone(), body))
+        let authorized: Authorized = credential::authorize(grant, outgoing).now_or_never()?.ok()?;
+        Some(authorized.head().clone())
     }
 }
 
@@ -66,14 +66,14 @@ pub(super) fn parse(config: &str, secrets: &[(&str, &[u8])]) -> Config {
 }
 
 /// The fields of `block`, one a line; what is no field is left out.
-pub(super) fn fields(block: &[u8]) -> HeaderMap {
-    let mut fields = HeaderMap::new();
+pub(super) fn fields(block: &[u8]) -> Fields {
+    let mut fields = Fields::default();
     for line in block.split(|&b| b == b'\n').take(64) {
         let Some(colon) = line.iter().position(|&b| b == b':') else { continue };
         let (name, value) = line.split_at_checked(colon).unwrap_or_default();
         let value = value.get(1..).unwrap_or_default().trim_ascii();
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-            fields.append(name, value);
+            fields.append(&name, &value);
         }
     }
     fields

@@ -3,8 +3,9 @@
 
 use bytes::BytesMut;
 use http::Method;
-use http::request::Parts;
 
+use crate::fields::Fields;
+use crate::message::RequestHead;
 use crate::wire::body::Piece;
 use crate::wire::request::{RequestReader, fault_behind};
 use crate::wire::{Malformed, encode};
@@ -67,13 +68,13 @@ fn read_what_there_is(
         if let Some(fault) = fault_behind(head.body.clone(), bytes) {
             return Err(fault);
         }
-        say_again(&head.parts);
-        told.push((format!("{:?}", head.parts), Vec::new(), head.body));
+        say_again(&head.head);
+        told.push((format!("{:?}", head.head), Vec::new(), head.body));
     }
 }
 
 #[expect(clippy::panic, reason = "a panic is how a fuzz target says that something is wrong")]
-fn say_again(head: &Parts) {
+fn say_again(head: &RequestHead) {
     if head.method == Method::CONNECT {
         return;
     }
@@ -81,20 +82,21 @@ fn say_again(head: &Parts) {
     encode::request_head(head, &mut out);
     let mut bytes = BytesMut::from(&*out);
     let same = RequestReader::new().read(&mut bytes);
-    let says_the_same =
-        |same: &Parts| (&same.method, &same.headers) == (&head.method, &head.headers) && target(same) == target(head);
+    let lines =
+        |fields: &Fields| -> Vec<_> { fields.iter().map(|line| (line.name.to_vec(), line.value.to_vec())).collect() };
+    let told = |head: &RequestHead| (head.method.clone(), target(head), lines(&head.fields));
     // Without a Host, as HTTP/1.0 may be, it is none of HTTP/1.1; nor is it HTTP/1.0 any more.
-    let lacks_host = !head.headers.contains_key(http::header::HOST);
+    let lacks_host = !head.fields.has(&http::header::HOST);
     match same {
-        Ok(Some(same)) if bytes.is_empty() && says_the_same(&same.parts) => {}
+        Ok(Some(same)) if bytes.is_empty() && told(&same.head) == told(head) => {}
         Err(Malformed::Host) if lacks_host => {}
         Ok(_) | Err(_) => panic!("{:?} is not what {head:?} says", String::from_utf8_lossy(&out)),
     }
 }
 
 /// As it is written: a query without a path is the root's.
-fn target(head: &Parts) -> String {
-    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+fn target(head: &RequestHead) -> String {
+    let target = head.target();
     format!("/{}", target.strip_prefix('/').unwrap_or(target))
 }
 

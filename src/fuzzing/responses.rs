@@ -59,8 +59,8 @@ fn read_what_there_is(
             continue;
         }
         let Some(head) = reader.read(bytes, to_head)? else { return Ok(()) };
-        let is_interim = head.parts.status.is_informational() && head.parts.status.as_u16() != 101;
-        heads.push(format!("{:?} {:?} {}", head.parts, head.body.remaining(), head.keeps_alive));
+        let is_interim = head.head.status.is_informational() && head.head.status.as_u16() != 101;
+        heads.push(format!("{:?} {:?} {}", head.head, head.body.remaining(), head.keeps_alive));
         *body = (!is_interim).then_some(head.body);
     }
 }

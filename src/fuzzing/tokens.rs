@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
 
 use super::path::{fields, parse};
 use crate::caller::{Callers, Peer};
@@ -41,22 +40,22 @@ thread_local! {
 /// Takes header lines, and asks for the caller before each upstream, and before none.
 #[expect(clippy::panic, reason = "a panic is how a fuzz target says that something is wrong")]
 pub fn tokens(data: &[u8]) {
-    let headers = fields(data);
+    let fields = fields(data);
     let peer = Peer { listener: 0, process: None, certificate: None };
     KNOWN.with(|(callers, upstreams)| {
         for meant in upstreams.iter().map(|upstream| Some(&**upstream)).chain([None]) {
-            if callers.identify(&peer, &headers, meant).is_ok() && !headers.values().any(brings_token) {
-                panic!("known without the token: {headers:?}");
+            if callers.identify(&peer, &fields, meant).is_ok() && !fields.iter().any(|line| brings_token(line.value)) {
+                panic!("known without the token: {fields:?}");
             }
         }
     });
 }
 
 /// Whether the whole token stands in a value, as it is or in base64, between signs that are not part of one.
-fn brings_token(value: &HeaderValue) -> bool {
-    let decoded = value.as_bytes().split(|b| *b == b' ').filter_map(|word| STANDARD.decode(word).ok());
+fn brings_token(value: &[u8]) -> bool {
+    let decoded = value.split(|b| *b == b' ').filter_map(|word| STANDARD.decode(word).ok());
     let words = |text: &[u8]| text.split(|b| b" :\"".contains(b)).any(|word| word.trim_ascii() == TOKEN.as_bytes());
-    words(value.as_bytes()) || decoded.into_iter().any(|text| words(&text))
+    words(value) || decoded.into_iter().any(|text| words(&text))
 }
 
 #[cfg(test)]

@@ -11,23 +11,22 @@ pub fn websockets(data: &[u8]) {
     let is_one_header = wire.windows(4).position(|window| window == b"\r\n\r\n") == Some(wire.len() - 4);
     let Some(read) = wire::request::alone(&wire).filter(|_| is_one_header) else { return };
     // One with a body is none, whatever its header says.
-    if read.body.is_end() && handshake::is_asked_for(&read.parts) && !read.asks_for_websocket {
+    if read.body.is_end() && handshake::is_asked_for(&read.head) && !read.asks_for_websocket {
         panic!("what follows a handshake would be read: {:?}", String::from_utf8_lossy(data));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::{Request, request};
+    use http::{Method, Uri};
 
     use super::{handshake, websockets};
     use crate::fuzzing::path::fields;
     use crate::fuzzing::seeds;
+    use crate::message::RequestHead;
 
-    fn head(block: &[u8]) -> request::Parts {
-        let (mut head, ()) = Request::new(()).into_parts();
-        head.headers = fields(block);
-        head
+    fn head(block: &[u8]) -> RequestHead {
+        RequestHead { fields: fields(block), ..RequestHead::new(Method::GET, Uri::default()) }
     }
 
     /// Each seed, and with each of its bytes made another, doubled, or left out.

@@ -1,7 +1,7 @@
-//! Which of the fields that stages ask for a request has: told once, by one look at all its names, as each look-up would hash
-//! the name that it asks for, and most come to nothing.
+//! Which of the fields that stages ask for a request has: told once, by one look at all its names, as most look-ups would come
+//! to nothing.
 
-use http::{HeaderMap, HeaderName};
+use crate::fields::Fields;
 
 /// A field that is asked for. Whoever finds that it is there looks it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub(crate) enum Field {
 pub(crate) struct Presence(u16);
 
 impl Presence {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        Self(headers.keys().filter_map(field).fold(0, |found, field| found | bit(field)))
+    pub(crate) fn of(fields: &Fields) -> Self {
+        Self(fields.names().filter_map(field).fold(0, |found, field| found | bit(field)))
     }
 
     /// Whether it may be there.
@@ -37,27 +37,25 @@ fn bit(field: Field) -> u16 {
 }
 
 /// Sorted by length, which most names differ in.
-fn field(name: &HeaderName) -> Option<Field> {
-    let name = name.as_str();
+fn field(name: &[u8]) -> Option<Field> {
     Some(match name.len() {
-        2 if name == "te" => Field::Te,
-        6 if name == "expect" => Field::Expect,
-        6 if name == "origin" => Field::Origin,
-        7 if name == "upgrade" => Field::Upgrade,
-        10 if name == "tracestate" => Field::TraceState,
-        11 if name == "traceparent" => Field::TraceParent,
-        12 if name == "x-request-id" => Field::XRequestId,
-        14 if name == "content-length" => Field::ContentLength,
-        14 if name == "sec-fetch-site" => Field::SecFetchSite,
+        2 if name == b"te" => Field::Te,
+        6 if name == b"expect" => Field::Expect,
+        6 if name == b"origin" => Field::Origin,
+        7 if name == b"upgrade" => Field::Upgrade,
+        10 if name == b"tracestate" => Field::TraceState,
+        11 if name == b"traceparent" => Field::TraceParent,
+        12 if name == b"x-request-id" => Field::XRequestId,
+        14 if name == b"content-length" => Field::ContentLength,
+        14 if name == b"sec-fetch-site" => Field::SecFetchSite,
         _ => return None,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderName, HeaderValue};
-
     use super::{Field, Presence};
+    use crate::fields::tests::fields;
 
     const EACH: [(&str, Field); 9] = [
         ("content-length", Field::ContentLength),
@@ -72,8 +70,8 @@ mod tests {
     ];
 
     fn found<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<Field> {
-        let field = |name: &str| (HeaderName::try_from(name).unwrap(), HeaderValue::from_static("x"));
-        let presence = Presence::of(&names.into_iter().map(field).collect::<HeaderMap>());
+        let given: Vec<_> = names.into_iter().map(|name| (name, "x")).collect();
+        let presence = Presence::of(&fields(&given));
         EACH.map(|(_, field)| field).into_iter().filter(|field| presence.of_field(*field)).collect()
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep_until;
 
@@ -22,6 +22,7 @@ pub(crate) use self::pause::Refusal;
 use self::rate::{Rate, Turn};
 use crate::caller::Caller;
 use crate::config;
+use crate::fields::Fields;
 use crate::policy::Grant;
 
 /// Why a request may not go on now.
@@ -241,9 +242,9 @@ impl Limiter {
     }
 
     /// Notes what an upstream's answer says about when to come again, if that is obeyed.
-    pub(crate) fn heed(&self, status: StatusCode, headers: &HeaderMap) {
+    pub(crate) fn heed(&self, status: StatusCode, fields: &Fields) {
         if let Some(pause) = &self.pause {
-            pause.heed(status, headers, Instant::now());
+            pause.heed(status, fields, Instant::now());
         }
     }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::rate::nanos;
 use crate::config;
+use crate::fields::Fields;
 use crate::retry_after;
 use crate::secret::Fingerprint;
 use crate::upstream::Origin;
@@ -62,13 +63,13 @@ impl Pause {
     }
 
     /// Notes what an answer asks for, if it does. The longest counts.
-    pub(super) fn heed(&self, status: StatusCode, headers: &HeaderMap, now: Instant) {
+    pub(super) fn heed(&self, status: StatusCode, fields: &Fields, now: Instant) {
         let unavailable = match status {
             StatusCode::TOO_MANY_REQUESTS => 0,
             StatusCode::SERVICE_UNAVAILABLE => 1,
             _ => return,
         };
-        let Some(wait) = retry_after::read(headers, SystemTime::now()).filter(|wait| !wait.is_zero()) else { return };
+        let Some(wait) = retry_after::read(fields, SystemTime::now()).filter(|wait| !wait.is_zero()) else { return };
         let until = nanos((now + wait.min(LONGEST)).saturating_duration_since(self.epoch));
         let before = self.until.fetch_max(until << 1 | unavailable, Ordering::Relaxed);
         if self.moment(before) <= now {
@@ -100,11 +101,13 @@ pub(super) mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use http::{HeaderMap, StatusCode};
+    use http::StatusCode;
 
     use super::{Asked, Pause, Refusal};
     use crate::config::Config;
     use crate::config::file::parse_with;
+    use crate::fields::Fields;
+    use crate::fields::tests::fields;
     use crate::secret::source::Source;
 
     fn config(url: &str, secret: &str) -> Config {
@@ -130,8 +133,8 @@ pub(super) mod tests {
         }
     }
 
-    fn headers(seconds: &str) -> HeaderMap {
-        HeaderMap::from_iter([(http::header::RETRY_AFTER, seconds.parse().unwrap())])
+    fn asks(seconds: &str) -> Fields {
+        fields(&[("retry-after", seconds)])
     }
 
     fn asked_for(pause: &Pause, now: Instant) -> Option<(u64, Refusal)> {
@@ -142,25 +145,25 @@ pub(super) mod tests {
     fn a_vendor_is_left_alone_as_long_as_it_asks_for() {
         let (pause, now) = (pause(), Instant::now());
         for (status, value) in [(429, "0"), (429, "never"), (200, "9"), (500, "9")] {
-            pause.heed(StatusCode::from_u16(status).unwrap(), &headers(value), now);
+            pause.heed(StatusCode::from_u16(status).unwrap(), &asks(value), now);
             assert_eq!(pause.asked(now), None, "{status} {value}");
         }
-        pause.heed(StatusCode::TOO_MANY_REQUESTS, &headers("5"), now);
+        pause.heed(StatusCode::TOO_MANY_REQUESTS, &asks("5"), now);
         assert_eq!(asked_for(&pause, now), Some((5, Refusal::TooManyRequests)));
-        pause.heed(StatusCode::SERVICE_UNAVAILABLE, &headers("9"), now);
+        pause.heed(StatusCode::SERVICE_UNAVAILABLE, &asks("9"), now);
         assert_eq!(asked_for(&pause, now), Some((9, Refusal::Unavailable)));
-        pause.heed(StatusCode::TOO_MANY_REQUESTS, &headers("2"), now);
+        pause.heed(StatusCode::TOO_MANY_REQUESTS, &asks("2"), now);
         assert_eq!(asked_for(&pause, now), Some((9, Refusal::Unavailable)), "the longest counts");
         assert_eq!(pause.asked(now + Duration::from_secs(9)), None);
         assert_eq!(pause.count(), 1, "a pause that grows is one");
-        pause.heed(StatusCode::TOO_MANY_REQUESTS, &headers("1"), now + Duration::from_secs(10));
+        pause.heed(StatusCode::TOO_MANY_REQUESTS, &asks("1"), now + Duration::from_secs(10));
         assert_eq!(pause.count(), 2);
     }
 
     #[test]
     fn no_vendor_is_left_alone_for_more_than_an_hour() {
         let (pause, now) = (pause(), Instant::now());
-        pause.heed(StatusCode::SERVICE_UNAVAILABLE, &headers("999999999"), now);
+        pause.heed(StatusCode::SERVICE_UNAVAILABLE, &asks("999999999"), now);
         assert_eq!(asked_for(&pause, now), Some((3600, Refusal::Unavailable)));
     }
 }

@@ -3,11 +3,12 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::runtime::Builder;
 
 use super::{Limiter, LimitsError, Refusal, Whose, pause};
 use crate::config::{self, Limits};
+use crate::fields::tests::fields;
 
 fn limiter(rate: Option<(u32, u32)>, concurrency: Option<usize>, wait: Duration) -> Limiter {
     let rate = rate.map(|(requests, burst)| {
@@ -93,7 +94,7 @@ fn a_vendor_that_asks_for_it_is_left_alone_and_then_asked_in_turn() {
     run(async {
         let limiter = Limiter { pause: Some(pause::tests::pause()), ..limiter(None, None, Duration::from_secs(2)) };
         assert!(limiter.admit().await.is_ok());
-        let asks = |seconds: &str| HeaderMap::from_iter([(http::header::RETRY_AFTER, seconds.parse().unwrap())]);
+        let asks = |seconds: &str| fields(&[("retry-after", seconds)]);
         limiter.heed(StatusCode::TOO_MANY_REQUESTS, &asks("1"));
         let began = Instant::now();
         assert!(limiter.admit().await.is_ok());

@@ -2,15 +2,14 @@
 
 use std::rc::Rc;
 
+use http::StatusCode;
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue, IF_RANGE, RANGE,
 };
-use http::{HeaderMap, StatusCode};
 use http_body::Body;
-use hyper::ext::ReasonPhrase;
 
 use super::search::Scrubber;
-use crate::headers::remove_if;
+use crate::fields::{FieldLine, Fields};
 use crate::upstream::Answer;
 
 /// Why a body cannot be cleaned.
@@ -33,20 +32,18 @@ const OF_ITS_BYTES: [HeaderName; 6] = [
 ];
 
 /// Asks for a body in which a secret can be seen, and for all of it: a part could begin in the middle of one.
-pub(crate) fn ask_for_identity(headers: &mut HeaderMap) {
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.remove(RANGE);
-    headers.remove(IF_RANGE);
+pub(crate) fn ask_for_identity(fields: &mut Fields) {
+    fields.put(&ACCEPT_ENCODING, &HeaderValue::from_static("identity"));
+    fields.remove(&RANGE);
+    fields.remove(&IF_RANGE);
 }
 
 /// Takes its credential out of an upstream's answer: out of its header now, out of its body, if the config says so, and
 /// its trailers as they come.
 pub(crate) fn clean(answer: &mut Answer) -> Result<(), ScrubError> {
     let scrubber = Rc::clone(answer.body.scrubber());
-    let mut found = scrubber.clean_fields(&mut answer.head.headers);
-    let reason = answer.head.extensions.get::<ReasonPhrase>();
-    if reason.is_some_and(|reason| scrubber.finds_in(reason.as_bytes())) {
-        answer.head.extensions.remove::<ReasonPhrase>();
+    let mut found = scrubber.clean_fields(&mut answer.head.fields);
+    if answer.head.reason.take_if(|reason| scrubber.finds_in(reason.as_bytes())).is_some() {
         found += 1;
     }
     answer.body.note_scrubbed(found);
@@ -56,7 +53,7 @@ pub(crate) fn clean(answer: &mut Answer) -> Result<(), ScrubError> {
     // Also where there is no body: the answer to a HEAD says what that to a GET would say.
     let has_body = !answer.body.is_end_stream();
     for name in OF_ITS_BYTES {
-        answer.head.headers.remove(name);
+        answer.head.fields.remove(&name);
     }
     if !has_body {
         return Ok(());
@@ -64,16 +61,19 @@ pub(crate) fn clean(answer: &mut Answer) -> Result<(), ScrubError> {
     if answer.head.status == StatusCode::PARTIAL_CONTENT {
         return Err(ScrubError::Partial);
     }
-    if is_coded(&answer.head.headers) {
+    if is_coded(&answer.head.fields) {
         return Err(ScrubError::ContentCoding);
     }
     answer.body.scrub();
     Ok(())
 }
 
-fn is_coded(headers: &HeaderMap) -> bool {
-    let codings = headers.get_all(CONTENT_ENCODING).iter().flat_map(|value| value.as_bytes().split(|&b| b == b','));
-    codings.map(<[u8]>::trim_ascii).any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+fn is_coded(fields: &Fields) -> bool {
+    let codings = fields.get_all(&CONTENT_ENCODING).flat_map(|value| value.split(|&b| b == b','));
+    codings
+        .into_iter()
+        .map(<[u8]>::trim_ascii)
+        .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 impl Scrubber {
@@ -84,25 +84,19 @@ impl Scrubber {
     }
 
     /// Cleans a header or trailers, and says how much was found. A field whose name holds a form is dropped.
-    pub(crate) fn clean_fields(&self, fields: &mut HeaderMap) -> u64 {
-        let holds = |(name, value): (&HeaderName, &HeaderValue)| {
-            self.finds_in_name(name.as_str().as_bytes()) || self.finds_in(value.as_bytes())
-        };
+    pub(crate) fn clean_fields(&self, fields: &mut Fields) -> u64 {
+        let holds = |line: FieldLine<'_>| self.finds_in_name(line.name) || self.finds_in(line.value);
         if fields.iter().any(holds) { self.replace_in_fields(fields) } else { 0 }
     }
 
     #[cold]
-    fn replace_in_fields(&self, fields: &mut HeaderMap) -> u64 {
-        let mut found = remove_if(fields, |name, _| self.finds_in_name(name.as_str().as_bytes())) as u64;
-        for value in fields.values_mut() {
-            let scrubbed = self.scrub(value.as_bytes());
-            if let Some(clean) = scrubbed.replaced {
-                // What is put in is as legal as what stays.
-                *value =
-                    HeaderValue::from_maybe_shared(bytes::Bytes::from(clean)).unwrap_or(HeaderValue::from_static(""));
-                found += scrubbed.found;
-            }
-        }
+    fn replace_in_fields(&self, fields: &mut Fields) -> u64 {
+        let mut found = fields.remove_names_of(|line| self.finds_in_name(line.name)) as u64;
+        fields.replace(|value| {
+            let scrubbed = self.scrub(value);
+            found += if scrubbed.replaced.is_some() { scrubbed.found } else { 0 };
+            scrubbed.replaced
+        });
         found
     }
 }

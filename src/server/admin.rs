@@ -62,7 +62,7 @@ async fn serve_connection(Accepted { stream, .. }: Accepted, admin: Arc<Admin>) 
 }
 
 async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin, admin: &Admin) {
-    let service = service_fn(|request| async { Ok::<_, Infallible>(admin.answer(request)) });
+    let service = service_fn(|request| async move { Ok::<_, Infallible>(admin.answer(&request)) });
     let mut http = Builder::new();
     // How it ends, whoever asked sees.
     let _ = http.keep_alive(false).max_buf_size(MAX_BUFFER).serve_connection(TokioIo::new(stream), service).await;

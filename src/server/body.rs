@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::socket::Http1Body;
+use crate::fields::Fields;
 use crate::wire::{self, Malformed};
 
 /// What a caller sends after a request's head.
@@ -43,7 +44,7 @@ impl Body for CallerBody {
                 let frame = ready!(Pin::new(incoming).poll_frame(cx)).transpose()?;
                 // Trailers, of which h2 takes any number that its list has room for.
                 if let Some(trailers) = frame.as_ref().and_then(Frame::trailers_ref) {
-                    wire::http2::check_fields(trailers)?;
+                    wire::http2::check_fields(&Fields::from(trailers))?;
                 }
                 Poll::Ready(frame.map(Ok))
             }

@@ -12,7 +12,6 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response, request};
 use tokio::time::{Sleep, sleep_until};
 
 use self::answer::{Answer, Unsent};
@@ -27,7 +26,9 @@ use super::worker::Worker;
 use crate::answer::AnswerBody;
 use crate::caller::Peer;
 use crate::error::ProxyError;
+use crate::message::{Request, RequestHead, Response};
 use crate::wire::body::Decoder;
+use crate::wire::request::FramedRequest;
 use crate::{headers, proxy};
 
 /// Serves `stream` until it ends. `Some`: it begins with the preface of HTTP/2, and what has been read of it comes back.
@@ -98,11 +99,12 @@ impl Connection<'_> {
     async fn serve_one(&mut self) -> Result<(), Ending> {
         let socket = self.socket;
         let next = self.watched(Phase::Waits, |cx| socket.borrow_mut().poll_head(cx)).await?;
-        let head = next.map_err(Ending::of_no_request)?;
-        let terms = Terms::new(&head);
-        let body = self.body(&head.parts, head.body);
+        let request = next.map_err(Ending::of_no_request)?;
+        let terms = Terms::new(&request);
+        let FramedRequest { head, body, .. } = request;
+        let body = self.body(&head, body);
         let response = {
-            let mut work = pin!(proxy::handle(Rc::clone(self.visit), Request::from_parts(head.parts, body)));
+            let mut work = pin!(proxy::handle(Rc::clone(self.visit), Request { head, body }));
             let work = |cx: &mut Context<'_>| {
                 let polled = work.as_mut().poll(cx);
                 if polled.is_pending() {
@@ -116,11 +118,11 @@ impl Connection<'_> {
         self.answer(terms, response).await
     }
 
-    fn body(&self, head: &request::Parts, body: Decoder) -> CallerBody {
+    fn body(&self, head: &RequestHead, body: Decoder) -> CallerBody {
         if body.is_end() {
             return CallerBody::Empty;
         }
-        let expects = headers::expects_continue(head.version, &head.headers);
+        let expects = headers::expects_continue(head);
         CallerBody::Http1(CallerSocket::begin_body(self.socket, body, expects))
     }
 

@@ -32,6 +32,7 @@ use super::body::CallerBody;
 use super::linger::linger;
 use super::worker::Worker;
 use crate::caller::Peer;
+use crate::message;
 use crate::proxy;
 use crate::wire::MAX_HEADER_LIST;
 
@@ -129,14 +130,16 @@ fn answer(
         stream.may_switch(hyper::upgrade::on(&mut request));
     }
     async move {
-        let mut response = proxy::handle(Rc::clone(stream.visit()), request.map(CallerBody::Http2)).await;
+        let (head, body) = request.into_parts();
+        let request = message::Request { head: head.into(), body: CallerBody::Http2(body) };
+        let mut response = proxy::handle(Rc::clone(stream.visit()), request).await;
         if !wants_body {
             // RFC 9110 9.3.2: in HTTP/1.1 hyper sees to that, here it sends what it is given.
-            response.body_mut().leave_out_own();
+            response.body.leave_out_own();
         }
         // RFC 9113 8.2.2. What it would say of the connection, GOAWAY says.
-        response.headers_mut().remove(CONNECTION);
-        Ok(response.map(|body| Http2Body::new(body, stream)))
+        response.head.fields.remove(&CONNECTION);
+        Ok(response.map(|body| Http2Body::new(body, stream)).into())
     }
 }
 

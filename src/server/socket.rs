@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 pub(super) use self::body::Http1Body;
 use super::stream::Stream;
-use crate::wire::request::{RequestHead, RequestReader, fault_behind};
+use crate::wire::request::{FramedRequest, RequestReader, fault_behind};
 use crate::wire::{Malformed, Outbox};
 
 /// A connection is quiet when nothing has moved for so many rounds: the last byte may have come just before the first.
@@ -80,7 +80,7 @@ impl CallerSocket {
 
     /// The next request's head. What has come behind it is looked at before: if that is malformed, nobody knows whether it was
     /// a body that the head says nothing of, so both are refused.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<RequestHead, NoRequest>> {
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<FramedRequest, NoRequest>> {
         loop {
             match self.take_head() {
                 Ok(Some(head)) => return Poll::Ready(Ok(head)),
@@ -100,7 +100,7 @@ impl CallerSocket {
         }
     }
 
-    fn take_head(&mut self) -> Result<Option<RequestHead>, Malformed> {
+    fn take_head(&mut self) -> Result<Option<FramedRequest>, Malformed> {
         if self.bytes.is_empty() {
             return Ok(None);
         }

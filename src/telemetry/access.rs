@@ -10,13 +10,14 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode, response};
+use http::{Method, Response, StatusCode};
 
 use crate::caller::{Caller, Callers};
 use crate::correlation::{Correlation, RequestId, X_REQUEST_ID};
 use crate::error::{self, ProxyError};
 use crate::headers::{Outgoing, Presence};
 use crate::limits::LimitKind;
+use crate::message::{RequestHead, ResponseHead};
 use crate::policy::PolicyError;
 use crate::telemetry::metrics::{self, Ended, Outcome};
 use crate::upstream::{BrokenAnswer, Exchange, Upstream};
@@ -82,10 +83,10 @@ struct Refusal {
 
 impl AccessRecord {
     /// The request's header has come.
-    pub(crate) fn begin<B>(request: &Request<B>, presence: Presence, callers: &Callers) -> Self {
+    pub(crate) fn begin(head: &RequestHead, presence: Presence, callers: &Callers) -> Self {
         let began = Instant::now();
-        let correlation = Correlation::begin(request.headers(), presence, callers, began);
-        Self::new(began, Some(request.method().clone()), request.uri().path_and_query().cloned(), correlation)
+        let correlation = Correlation::begin(&head.fields, presence, callers, began);
+        Self::new(began, Some(head.method.clone()), head.uri.path_and_query().cloned(), correlation)
     }
 
     /// Something came that was no request.
@@ -150,7 +151,7 @@ impl AccessRecord {
     /// It goes to the upstream, with its ids on.
     pub(crate) fn leaves(&mut self, outgoing: &mut Outgoing) {
         if let Some(upstream) = &self.upstream {
-            self.correlation.put_on_request(&mut outgoing.head.headers, upstream.traces());
+            self.correlation.put_on_request(&mut outgoing.head.fields, upstream.traces());
         }
         self.exchange = Some(Rc::clone(&outgoing.exchange));
     }
@@ -161,10 +162,10 @@ impl AccessRecord {
     }
 
     /// The upstream answered: the caller gets the request's id instead of the vendor's.
-    pub(crate) fn answered(&mut self, head: &mut response::Parts) {
+    pub(crate) fn answered(&mut self, head: &mut ResponseHead) {
         self.status = Some(head.status);
         self.answered_by = Some(AnsweredBy::Upstream);
-        self.upstream_request_id = self.correlation.put_on_answer(&mut head.headers);
+        self.upstream_request_id = self.correlation.put_on_answer(&mut head.fields);
     }
 
     /// sidekey answered, and it is no error.

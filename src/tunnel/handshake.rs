@@ -4,54 +4,56 @@
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TE, UPGRADE,
 };
-use http::{HeaderMap, Method, Response, Version, request};
+use http::{Method, Version};
 
-use crate::headers::{names_token, single};
+use crate::fields::Fields;
+use crate::headers::names_token;
+use crate::message::{RequestHead, ResponseHead};
 
 /// Whether a request, if it has no body, asks for a WebSocket and nothing else.
 ///
 /// What the reader takes for one is more: it keeps back what comes after the header.
-pub(crate) fn is_asked_for(head: &request::Parts) -> bool {
+pub(crate) fn is_asked_for(head: &RequestHead) -> bool {
     head.method == Method::GET
         && head.version == Version::HTTP_11
-        && is_switch(&head.headers)
-        && the_one(&head.headers, &SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13")
-        && key(&head.headers).is_some()
+        && is_switch(&head.fields)
+        && the_one(&head.fields, &SEC_WEBSOCKET_VERSION).is_some_and(|version| version == b"13")
+        && key(&head.fields).is_some()
 }
 
 /// The key, if there is one and it could be one.
-pub(super) fn key(headers: &HeaderMap) -> Option<&HeaderValue> {
-    the_one(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_key(key))
+pub(super) fn key(fields: &Fields) -> Option<&[u8]> {
+    the_one(fields, &SEC_WEBSOCKET_KEY).filter(|key| is_key(key))
 }
 
 /// Whether an upstream that answers 101 has switched to what was asked for. What it made of the key is for the caller to
 /// see.
-pub(crate) fn is_agreed_to<B>(response: &Response<B>) -> bool {
-    response.version() == Version::HTTP_11 && is_switch(response.headers())
+pub(crate) fn is_agreed_to(answer: &ResponseHead) -> bool {
+    answer.version == Version::HTTP_11 && is_switch(&answer.fields)
 }
 
 /// Says to the next one what was said to sidekey, when all that is between two ends alone has been taken off.
-pub(crate) fn put_on(headers: &mut HeaderMap) {
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+pub(crate) fn put_on(fields: &mut Fields) {
+    fields.put(&CONNECTION, &HeaderValue::from_static("Upgrade"));
+    fields.put(&UPGRADE, &HeaderValue::from_static("websocket"));
     // `Connection` would have to name it; and a 101 has no body (RFC 9110 8.6).
-    headers.remove(TE);
-    headers.remove(CONTENT_LENGTH);
+    fields.remove(&TE);
+    fields.remove(&CONTENT_LENGTH);
 }
 
-fn is_switch(headers: &HeaderMap) -> bool {
-    let protocol = the_one(headers, &UPGRADE);
-    protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && names_token(headers, &CONNECTION, "upgrade")
+fn is_switch(fields: &Fields) -> bool {
+    let protocol = the_one(fields, &UPGRADE);
+    protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
+        && names_token(fields, &CONNECTION, "upgrade")
 }
 
-fn the_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    single(headers, name).ok().flatten()
+fn the_one<'a>(fields: &'a Fields, name: &HeaderName) -> Option<&'a [u8]> {
+    fields.single(name).ok().flatten()
 }
 
 /// 16 bytes in base64.
-fn is_key(key: &HeaderValue) -> bool {
-    let digits = key.as_bytes().strip_suffix(b"==");
+fn is_key(key: &[u8]) -> bool {
+    let digits = key.strip_suffix(b"==");
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     digits.is_some_and(|digits| digits.len() == 22 && digits.iter().all(is_digit))
 }
@@ -72,7 +74,7 @@ mod tests {
     fn is_one(method: &str, fields: &[(&str, &str)]) -> bool {
         let request =
             fields.iter().fold(Request::builder().method(method), |asked, (name, value)| asked.header(*name, *value));
-        is_asked_for(&request.body(()).unwrap().into_parts().0)
+        is_asked_for(&request.body(()).unwrap().into_parts().0.into())
     }
 
     #[test]

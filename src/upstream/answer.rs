@@ -13,9 +13,9 @@ use http_body::{Body, Frame, SizeHint};
 use super::Upstream;
 use super::connection::{Connection, Fault, Received};
 use super::tunnel::{Far, Line};
-use crate::headers;
 use crate::limits::Permit;
 use crate::scrub::{BodyScrubber, Scrubber};
+use crate::{fields, headers};
 
 /// So much of an answer that nobody gets is read.
 const MAX_DISCARDED: u64 = 64 * 1024;
@@ -209,8 +209,10 @@ impl StreamedBody {
         match ready!(polled) {
             Some(Ok(mut frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
-                    headers::clean_answer_trailers(trailers);
-                    self.found += self.scrubber.clean_fields(trailers);
+                    self.found += fields::change(trailers, |trailers| {
+                        headers::clean_answer_trailers(trailers);
+                        self.scrubber.clean_fields(trailers)
+                    });
                     self.had_trailers = true;
                 }
                 self.note_end();

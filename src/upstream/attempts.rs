@@ -15,7 +15,6 @@ use super::send::{Answer, SendError, send_once};
 use super::{Upstream, retry};
 use crate::config::Failure;
 use crate::credential::{Authorized, Which};
-use crate::wire::recycle;
 
 /// How long the rest of an answer is waited for that nobody gets, so that its connection can be used again.
 const DISCARD: Duration = Duration::from_millis(10);
@@ -30,14 +29,12 @@ pub(crate) fn check(upstream: &Upstream) -> Result<(), SendError> {
 /// Dropping the future cancels the request, also between two attempts: nothing more is sent.
 pub(crate) async fn send(mut authorized: Authorized) -> Result<Box<Answer>, SendError> {
     let upstream = Rc::clone(authorized.upstream());
-    let outcome = if upstream.replays() {
+    if upstream.replays() {
         // Boxed: most upstreams do not, and would move its state about.
         Box::pin(send_repeatedly(&mut authorized, &upstream)).await
     } else {
         attempt(&mut authorized, &upstream).await
-    };
-    recycle(authorized.into_headers());
-    outcome
+    }
 }
 
 /// One attempt, if the breaker lets it through.
@@ -135,7 +132,7 @@ fn wait_for_retry(
     if !may {
         return None;
     }
-    let wait = retry::wait(retries + 1, answer.ok().map(|head| &head.headers), settings.max_wait)?;
+    let wait = retry::wait(retries + 1, answer.ok().map(|head| &head.fields), settings.max_wait)?;
     let is_paid = || upstream.shared().budget().is_none_or(super::budget::Budget::take);
     (check(upstream).is_ok() && is_paid()).then_some(wait)
 }

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Response, request};
 use http_body::{Body, Frame, SizeHint};
 
 use super::body::{CallerBodyError, RequestBody};
@@ -13,6 +12,7 @@ use super::exchange::{Exchange, Upload};
 use super::http2::StreamError;
 use super::{http1, http2};
 use crate::config::Timeouts;
+use crate::message::{RequestHead, Response};
 use crate::wire::body::Decoder;
 
 /// What one request goes on. Dropping it in the middle of an exchange closes an HTTP/1.1 connection; of HTTP/2 it resets
@@ -82,7 +82,7 @@ impl Connection {
     /// Dropping the future leaves the connection in the middle of an exchange: it must be dropped too.
     pub(super) async fn exchange(
         &mut self,
-        head: &request::Parts,
+        head: &RequestHead,
         body: RequestBody,
         exchange: &Exchange,
         timeouts: &Timeouts,

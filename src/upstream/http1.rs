@@ -15,7 +15,6 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Response, request};
 use http_body::Frame;
 use tokio::time::{Sleep, sleep_until};
 
@@ -29,6 +28,7 @@ use super::connection::{self, Failed, Lost, Received};
 use super::exchange::{Exchange, Upload};
 use super::socket::{UpstreamSocket, Wire};
 use crate::config::Timeouts;
+use crate::message::{RequestHead, Response};
 use crate::wire::Malformed;
 use crate::wire::body::{Decoder, Piece};
 
@@ -83,7 +83,7 @@ impl Connection {
     /// Dropping the future leaves the connection in the middle of an exchange: it must be dropped too.
     pub(super) async fn exchange(
         &mut self,
-        head: &request::Parts,
+        head: &RequestHead,
         body: RequestBody,
         exchange: &Exchange,
         timeouts: &Timeouts,
@@ -105,7 +105,7 @@ impl Connection {
             Ok(Ok(head)) => {
                 self.keeps_alive = head.keeps_alive;
                 self.unsent = (!sending.is_over()).then(|| Box::new(sending));
-                Ok(Response::from_parts(head.parts, Received::Http1(head.body)))
+                Ok(Response { head: head.head, body: Received::Http1(head.body) })
             }
             Ok(Err(fault)) => Err(Failed::Lost(Box::new(Lost { fault, unwritten: sending.untouched() }))),
             Err(waiting) => Err(Failed::Overdue(waiting)),

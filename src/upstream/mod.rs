@@ -37,7 +37,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
-use http::{HeaderName, StatusCode, request};
+use http::{HeaderName, StatusCode};
 
 pub(crate) use self::answer::{BrokenAnswer, StreamedBody};
 pub(crate) use self::attempts::{check, send};
@@ -60,6 +60,7 @@ use crate::alias;
 use crate::config::{self, Config};
 use crate::credential::{Credential, Credentials, Which};
 use crate::limits::Account;
+use crate::message::RequestHead;
 use crate::policy::Mode;
 use crate::policy::rules::Rules;
 use crate::scrub::Scrubber;
@@ -235,7 +236,7 @@ impl Upstream {
     }
 
     /// Whether doing a request twice is doing it once, without its caller's word for it.
-    pub(crate) fn does_once_what_is_sent_twice(&self, head: &request::Parts) -> bool {
+    pub(crate) fn does_once_what_is_sent_twice(&self, head: &RequestHead) -> bool {
         retry::is_idempotent(&head.method) && retry::may_be_acted_on_twice(head, &self.never_retried)
     }
 

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::UPGRADE;
-use http::{HeaderMap, HeaderName, Method, StatusCode, request};
+use http::{HeaderName, Method, StatusCode};
 
 use super::connect::ConnectError;
 use super::send::SendError;
 use crate::config::Failure;
+use crate::fields::Fields;
+use crate::message::RequestHead;
 use crate::policy::rules::{Rules, Verdict};
 use crate::policy::{self, PlainPath};
 use crate::{random, retry_after};
@@ -68,18 +69,18 @@ impl Failure {
 /// Whether a request may be sent again although it may have been acted on: doing it twice is doing it once, or the caller
 /// says that the vendor sees to that; and it is none of `never`. Fails closed: neither is what could be read as another
 /// request than it says.
-pub(super) fn may_be_acted_on_twice(head: &request::Parts, never: &Rules) -> bool {
+pub(super) fn may_be_acted_on_twice(head: &RequestHead, never: &Rules) -> bool {
     let may = is_idempotent(&head.method)
         || (matches!(head.method, Method::POST | Method::PATCH)
-            && head.headers.get(IDEMPOTENCY_KEY).is_some_and(|key| !key.is_empty()));
+            && head.fields.get(&IDEMPOTENCY_KEY).is_some_and(|key| !key.is_empty()));
     let is_never = || match PlainPath::read(head.uri.path()) {
         Ok(path) => matches!(never.judge(&head.method, &path), Verdict::DeniedBy(_)),
         Err(_) => true,
     };
     // A WebSocket that was agreed to may have begun: so its method says nothing.
-    let speaks_against = |name: &HeaderName| *name == UPGRADE || policy::names_another(name);
+    let speaks_against = |name: &[u8]| name == b"upgrade" || policy::names_another(name);
     // Every name and the whole path are looked at last, and only where that decides.
-    may && !head.headers.keys().any(speaks_against) && !(never.are_in_force() && is_never())
+    may && !head.fields.names().any(speaks_against) && !(never.are_in_force() && is_never())
 }
 
 /// RFC 9110 9.2.2, without TRACE, which is never sent.
@@ -89,8 +90,8 @@ pub(super) fn is_idempotent(method: &Method) -> bool {
 
 /// How long to wait before a retry, which is the `retry`-th from 1. `answer`: what the upstream said, if it said
 /// something. `None`: it asks for more than `max`.
-pub(super) fn wait(retry: u32, answer: Option<&HeaderMap>, max: Duration) -> Option<Duration> {
-    if let Some(asked) = answer.and_then(|headers| retry_after::read(headers, SystemTime::now())) {
+pub(super) fn wait(retry: u32, answer: Option<&Fields>, max: Duration) -> Option<Duration> {
+    if let Some(asked) = answer.and_then(|fields| retry_after::read(fields, SystemTime::now())) {
         return (asked <= max).then_some(asked);
     }
     let ceiling = BASE.saturating_mul(1 << retry.saturating_sub(1).min(16)).min(max);
@@ -101,15 +102,16 @@ pub(super) fn wait(retry: u32, answer: Option<&HeaderMap>, max: Duration) -> Opt
 mod tests {
     use std::time::Duration;
 
-    use http::{HeaderMap, HeaderName, HeaderValue, Request};
+    use http::Request;
 
     use super::{may_be_acted_on_twice, wait};
     use crate::config::preset;
+    use crate::fields::tests::fields;
     use crate::policy::rules::Rules;
 
     fn may(method: &str, path: &str, fields: &[(&str, &str)], never: &Rules) -> bool {
         let request = fields.iter().fold(Request::builder().method(method).uri(path), |r, (n, v)| r.header(*n, *v));
-        may_be_acted_on_twice(&request.body(()).unwrap().into_parts().0, never)
+        may_be_acted_on_twice(&request.body(()).unwrap().into_parts().0.into(), never)
     }
 
     #[test]
@@ -142,13 +144,6 @@ mod tests {
         assert!(may("GET", "/v1/messages/1", &[], &never));
     }
 
-    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let field = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        };
-        fields.iter().map(field).collect()
-    }
-
     #[test]
     fn waits_grow_with_each_retry_and_never_beyond_the_longest() {
         let (max, ms) = (Duration::from_secs(1), Duration::from_millis);
@@ -157,7 +152,7 @@ mod tests {
             assert!(waits.iter().all(|wait| *wait <= ms(most)), "{retry}");
             assert!(waits.iter().any(|wait| *wait > ms(most) / 2) && waits.iter().any(|wait| *wait < ms(most) / 2));
         }
-        assert_eq!(wait(1, Some(&headers(&[("retry-after", "1")])), max), Some(max));
-        assert_eq!(wait(1, Some(&headers(&[("retry-after", "2")])), max), None);
+        assert_eq!(wait(1, Some(&fields(&[("retry-after", "1")])), max), Some(max));
+        assert_eq!(wait(1, Some(&fields(&[("retry-after", "2")])), max), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::rc::Rc;
 
-use http::{Response, StatusCode, response};
+use http::StatusCode;
 
 use super::answer::Lease;
 use super::breaker::LeftAlone;
@@ -14,12 +14,13 @@ use super::http2::StreamError;
 use super::tls::{Purpose, Version};
 use super::{StreamedBody, Upstream, http1};
 use crate::credential::{Authorized, PlaceError};
+use crate::message::{Response, ResponseHead};
 use crate::route::Spoken;
 use crate::tunnel::handshake;
 
 /// What the upstream said, before anything was done about it. Boxed: it is handed on by everyone who sent.
 pub(crate) struct Answer {
-    pub(crate) head: response::Parts,
+    pub(crate) head: ResponseHead,
     pub(crate) body: StreamedBody,
     pub(crate) upstream: Rc<Upstream>,
     /// How the caller named the upstream.
@@ -151,18 +152,17 @@ async fn send_on(
 }
 
 fn answer(
-    response: Response<Received>,
+    Response { head, body: incoming }: Response<Received>,
     authorized: &Authorized,
     connection: Connection,
 ) -> Result<Box<Answer>, SendError> {
-    let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let agreed = authorized.wants_tunnel() && handshake::is_agreed_to(&response) && connection.can_switch();
+    let switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
+    let agreed = authorized.wants_tunnel() && handshake::is_agreed_to(&head) && connection.can_switch();
     if switched && !agreed {
         return Err(SendError::UnaskedUpgrade);
     }
-    authorized.upstream().answered(response.status(), authorized.which());
-    let (head, incoming) = response.into_parts();
-    authorized.upstream().shared().limiter().heed(head.status, &head.headers);
+    authorized.upstream().answered(head.status, authorized.which());
+    authorized.upstream().shared().limiter().heed(head.status, &head.fields);
     let upstream = Rc::clone(authorized.upstream());
     let lease = Lease::new(Rc::clone(&upstream), connection);
     let body = match switched {

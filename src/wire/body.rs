@@ -114,8 +114,8 @@ impl Decoder {
                 Step::More => return Ok(Piece::More),
                 Step::Framing(length) => drop(bytes.split_to(length)),
                 Step::Data(length) => return Ok(Piece::Data(bytes.split_to(length).freeze())),
-                Step::Trailers(length, block) => {
-                    let trailers = block.headers(&bytes.split_to(length).freeze())?;
+                Step::Trailers(length, mut block) => {
+                    let trailers = block.take(bytes.split_to(length)).to_map();
                     return Ok(if trailers.is_empty() { Piece::End } else { Piece::Trailers(trailers) });
                 }
                 Step::End => return Ok(Piece::End),

@@ -1,34 +1,35 @@
 //! Heads and the framing of bodies, as they are written: what is read strictly is said anew, in one form.
 
-use http::{HeaderMap, HeaderName, StatusCode, request, response};
+use http::{HeaderMap, HeaderName, StatusCode};
 use hyper::ext::ReasonPhrase;
 
+use crate::message::{RequestHead, ResponseHead};
+
 /// `METHOD path HTTP/1.1`, and the fields as they stand.
-pub(crate) fn request_head(head: &request::Parts, out: &mut Vec<u8>) {
+pub(crate) fn request_head(head: &RequestHead, out: &mut Vec<u8>) {
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
-    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = head.target();
     // A URL may have a query and no path, which is the root's (RFC 9112 3.2.1).
     if !target.starts_with('/') {
         out.push(b'/');
     }
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    fields(&head.headers, out);
+    head.fields.write(out);
     out.extend_from_slice(b"\r\n");
 }
 
 /// `HTTP/1.1 code reason`.
-pub(crate) fn status_line(head: &response::Parts, out: &mut Vec<u8>) {
-    // An empty map of extensions costs nothing to look into.
-    match head.extensions.get::<ReasonPhrase>() {
+pub(crate) fn status_line(head: &ResponseHead, out: &mut Vec<u8>) {
+    match &head.reason {
         None if head.status == StatusCode::OK => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
         told => {
             let usual = || head.status.canonical_reason().unwrap_or_default().as_bytes();
             out.extend_from_slice(b"HTTP/1.1 ");
             out.extend_from_slice(head.status.as_str().as_bytes());
             out.push(b' ');
-            out.extend_from_slice(told.map_or_else(usual, ReasonPhrase::as_bytes));
+            out.extend_from_slice(told.as_ref().map_or_else(usual, ReasonPhrase::as_bytes));
             out.extend_from_slice(b"\r\n");
         }
     }
@@ -61,8 +62,7 @@ pub(super) fn last_chunk_length(trailers: Option<&HeaderMap>) -> usize {
 }
 
 /// Field lines. Nothing here can hold a line end: the types see to that.
-pub(crate) fn fields(headers: &HeaderMap, out: &mut Vec<u8>) {
-    out.reserve(fields_length(headers) + 2);
+fn fields(headers: &HeaderMap, out: &mut Vec<u8>) {
     for (name, value) in headers {
         field_line(name, value.as_bytes(), out);
     }
@@ -86,6 +86,7 @@ mod tests {
     use hyper::ext::ReasonPhrase;
 
     use super::{LONGEST_SIZE_LINE, chunk, last_chunk, request_head, status_line};
+    use crate::message::ResponseHead;
 
     fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -97,15 +98,15 @@ mod tests {
     fn heads_are_written_in_one_form() {
         let request =
             Request::put("http://h/a?b").header("Host", "h").header("X", "a").header("X", "b").body(()).unwrap();
-        let head = request.into_parts().0;
+        let head = request.into_parts().0.into();
         assert_eq!(written(|out| request_head(&head, out)), "PUT /a?b HTTP/1.1\r\nhost: h\r\nx: a\r\nx: b\r\n\r\n");
-        let head = Response::new(()).into_parts().0;
+        let head = Response::new(()).into_parts().0.into();
         assert_eq!(written(|out| status_line(&head, out)), "HTTP/1.1 200 OK\r\n");
-        let mut head = Response::builder().status(418).body(()).unwrap().into_parts().0;
+        let mut head = ResponseHead::from(Response::builder().status(418).body(()).unwrap().into_parts().0);
         assert_eq!(written(|out| status_line(&head, out)), "HTTP/1.1 418 I'm a teapot\r\n");
-        head.extensions.insert(ReasonPhrase::from_static(b"Tea"));
+        head.reason = Some(ReasonPhrase::from_static(b"Tea"));
         assert_eq!(written(|out| status_line(&head, out)), "HTTP/1.1 418 Tea\r\n");
-        let head = Response::builder().status(599).body(()).unwrap().into_parts().0;
+        let head = Response::builder().status(599).body(()).unwrap().into_parts().0.into();
         assert_eq!(written(|out| status_line(&head, out)), "HTTP/1.1 599 \r\n");
     }
 

@@ -4,29 +4,18 @@
 
 mod framing;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use smallvec::SmallVec;
+use std::mem;
 
-pub(super) use self::framing::{FramingFields, decimal};
+use bytes::BytesMut;
+
+pub(super) use self::framing::FramingFields;
+pub(crate) use self::framing::decimal;
 use super::characters::{NAME, class};
-use super::{MAX_FIELDS, MAX_HEADER_BYTES, Malformed, room};
+use super::{MAX_FIELDS, MAX_HEADER_BYTES, Malformed};
+use crate::fields::{Fields, Unread};
 use crate::octets::{AT_ONCE, Octets};
 
-/// So many fields a message usually has at most, with those that sidekey puts on.
-const USUALLY: usize = 16;
-/// Room for the fields that sidekey puts on.
-const PUT_ON: usize = 6;
-
 const DELETE: u8 = 0x7f;
-
-/// Where a field line is, counted from the block's beginning.
-#[derive(Clone, Copy)]
-struct FieldLine {
-    start: u32,
-    colon: u32,
-    end: u32,
-}
 
 /// A block of lines that ends with an empty one: a header, or the trailers of a chunked body.
 #[derive(Clone)]
@@ -35,13 +24,13 @@ pub(super) struct Block {
     read: usize,
     /// So many bytes hold no further line end.
     scanned: usize,
-    lines: SmallVec<[FieldLine; USUALLY]>,
+    lines: Unread,
     pub(super) framing: FramingFields,
 }
 
 impl Block {
     pub(super) fn new() -> Self {
-        Self { read: 0, scanned: 0, lines: SmallVec::new(), framing: FramingFields::default() }
+        Self { read: 0, scanned: 0, lines: Unread::default(), framing: FramingFields::default() }
     }
 
     /// The next line, without its CRLF, if all of it has come; the first line of a header is not a field.
@@ -70,29 +59,15 @@ impl Block {
             }
             let (name, value, length) = field_line(rest)?;
             self.framing.note(name, value)?;
-            // A header is no longer than 64 KiB.
-            let (start, colon) = (self.read as u32, (self.read + name.len()) as u32);
+            self.lines.note(self.read, self.read + name.len(), value);
             self.read += length;
-            self.lines.push(FieldLine { start, colon, end: (self.read - 2) as u32 });
         }
         Ok(None)
     }
 
-    /// The fields that were read, of which `block` is the text. Nothing of it is copied but unusual names.
-    pub(super) fn headers(&self, block: &Bytes) -> Result<HeaderMap, Malformed> {
-        let mut headers = room::take();
-        headers.reserve(self.lines.len() + PUT_ON);
-        for FieldLine { start, colon, end } in &self.lines {
-            let (start, colon, end) = (*start as usize, *colon as usize, *end as usize);
-            let name = block.get(start..colon).unwrap_or_default();
-            let value = block.get(colon + 1..end).unwrap_or_default();
-            let before = value.len() - value.trim_ascii_start().len();
-            let begin = colon + 1 + before;
-            let value = block.slice(begin..begin + value.trim_ascii().len());
-            let name = HeaderName::from_bytes(name).map_err(|_| Malformed::Field)?;
-            headers.append(name, HeaderValue::from_maybe_shared(value).map_err(|_| Malformed::Field)?);
-        }
-        Ok(headers)
+    /// The fields that were read, of which `text` is the whole block.
+    pub(super) fn take(&mut self, text: BytesMut) -> Fields {
+        mem::take(&mut self.lines).finish(text)
     }
 
     /// Whether a line end has come that was not read yet.

@@ -3,12 +3,14 @@
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderValue};
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Request, Uri, Version};
+use http::{Method, Uri, Version};
 use hyper::ext::Protocol;
 
 use super::fields::decimal;
 use super::request::is_path;
 use super::{MAX_FIELDS, MAX_HEADER_BYTES, Malformed};
+use crate::fields::{FieldLine, Fields, Repeated};
+use crate::message::RequestHead;
 
 /// What each field counts for beyond its name and value (RFC 9113 6.5.2).
 const FIELD_OVERHEAD: usize = 32;
@@ -16,40 +18,39 @@ const FIELD_OVERHEAD: usize = 32;
 /// Whether a request that came by HTTP/2 could have come by HTTP/1.1, too; one that did passes.
 ///
 /// The crumbs of a cookie are joined, as they must be before anything else sees them (RFC 9113 8.2.3).
-pub(crate) fn check<B>(request: &mut Request<B>) -> Result<(), Malformed> {
-    if request.version() != Version::HTTP_2 {
+pub(crate) fn check(head: &mut RequestHead) -> Result<(), Malformed> {
+    if head.version != Version::HTTP_2 {
         return Ok(());
     }
-    check_fields(request.headers())?;
-    check_length(request.headers())?;
+    check_fields(&head.fields)?;
+    check_length(&head.fields)?;
     // RFC 8441 4: with `:protocol`, it has a path as any other.
-    if *request.method() != Method::CONNECT || request.extensions().get::<Protocol>().is_some() {
-        check_target(request.uri())?;
+    if head.method != Method::CONNECT || head.extensions.get::<Protocol>().is_some() {
+        check_target(&head.uri)?;
     }
-    check_authority(request.uri(), request.headers())?;
-    join_cookie(request.headers_mut())
+    check_authority(&head.uri, &head.fields)?;
+    join_cookie(&mut head.fields)
 }
 
 /// Fields of a header or of trailers: how many there are, and how long.
-pub(crate) fn check_fields(headers: &HeaderMap) -> Result<(), Malformed> {
-    if headers.len() > MAX_FIELDS {
+pub(crate) fn check_fields(fields: &Fields) -> Result<(), Malformed> {
+    if fields.len() > MAX_FIELDS {
         return Err(Malformed::TooManyFields);
     }
-    let size = |(name, value): (&http::HeaderName, &HeaderValue)| name.as_str().len() + value.len() + FIELD_OVERHEAD;
-    if headers.iter().map(size).sum::<usize>() > MAX_HEADER_BYTES {
+    let size = |line: FieldLine<'_>| line.name.len() + line.value.len() + FIELD_OVERHEAD;
+    if fields.iter().map(size).sum::<usize>() > MAX_HEADER_BYTES {
         return Err(Malformed::HeaderTooLarge);
     }
     // RFC 9113 8.2.1: what HTTP/1.1 would take for the space around a value.
-    let is_padded = |value: &HeaderValue| value.as_bytes().trim_ascii().len() != value.len();
-    if headers.values().any(is_padded) { Err(Malformed::Field) } else { Ok(()) }
+    let is_padded = |line: FieldLine<'_>| line.value.trim_ascii().len() != line.value.len();
+    if fields.iter().any(is_padded) { Err(Malformed::Field) } else { Ok(()) }
 }
 
-fn check_length(headers: &HeaderMap) -> Result<(), Malformed> {
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    match (lengths.next(), lengths.next()) {
-        (None, _) => Ok(()),
-        (Some(length), None) if decimal(length.as_bytes()).is_some() => Ok(()),
-        (Some(_), _) => Err(Malformed::ContentLength),
+fn check_length(fields: &Fields) -> Result<(), Malformed> {
+    match fields.single(&CONTENT_LENGTH) {
+        Ok(None) => Ok(()),
+        Ok(Some(length)) if decimal(length).is_some() => Ok(()),
+        Ok(Some(_)) | Err(Repeated) => Err(Malformed::ContentLength),
     }
 }
 
@@ -61,40 +62,41 @@ fn check_target(uri: &Uri) -> Result<(), Malformed> {
 }
 
 /// RFC 9113 8.3.1: there may be two names of where it goes, but not for two places.
-fn check_authority(uri: &Uri, headers: &HeaderMap) -> Result<(), Malformed> {
-    let mut hosts = headers.get_all(HOST).iter();
-    match (uri.authority(), hosts.next(), hosts.next()) {
-        (None, None, _) | (_, Some(_), Some(_)) => Err(Malformed::Host),
-        (Some(authority), Some(host), None) if !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) => {
+fn check_authority(uri: &Uri, fields: &Fields) -> Result<(), Malformed> {
+    match (uri.authority(), fields.single(&HOST)) {
+        (None, Ok(None)) | (_, Err(Repeated)) => Err(Malformed::Host),
+        (Some(authority), Ok(Some(host))) if !host.eq_ignore_ascii_case(authority.as_str().as_bytes()) => {
             Err(Malformed::TwoAuthorities)
         }
-        (Some(_) | None, Some(_), None) | (Some(_), None, _) => Ok(()),
+        (Some(_) | None, Ok(Some(_))) | (Some(_), Ok(None)) => Ok(()),
     }
 }
 
-fn join_cookie(headers: &mut HeaderMap) -> Result<(), Malformed> {
-    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+fn join_cookie(fields: &mut Fields) -> Result<(), Malformed> {
+    if fields.get_all(&COOKIE).nth(1).is_none() {
         return Ok(());
     }
-    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let crumbs: Vec<&[u8]> = fields.get_all(&COOKIE).collect();
     let cookie = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).map_err(|_| Malformed::Field)?;
-    headers.insert(COOKIE, cookie);
+    fields.put(&COOKIE, &cookie);
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
     use http::{Request, Version};
 
     use super::super::Malformed;
     use super::check;
+    use crate::message::RequestHead;
 
-    fn request(uri: &str, fields: &[(&str, &str)]) -> Request<()> {
+    fn request(uri: &str, fields: &[(&str, &str)]) -> RequestHead {
         let mut request = Request::builder().uri(uri).version(Version::HTTP_2);
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        request.body(()).unwrap()
+        request.body(()).unwrap().into_parts().0.into()
     }
 
     fn fault(uri: &str, fields: &[(&str, &str)]) -> Option<Malformed> {
@@ -138,15 +140,15 @@ mod tests {
     fn the_crumbs_of_a_cookie_are_joined() {
         let mut request = request("http://a/", &[("cookie", "a=b"), ("cookie", "c=d"), ("cookie", "e=f")]);
         check(&mut request).unwrap();
-        let cookies: Vec<_> = request.headers().get_all("cookie").iter().collect();
-        assert_eq!(cookies, ["a=b; c=d; e=f"]);
+        let cookies: Vec<_> = request.fields.get_all(&COOKIE).collect();
+        assert_eq!(cookies, [b"a=b; c=d; e=f"]);
     }
 
     #[test]
     fn http_1_is_not_looked_at_again() {
         let mut request = request("/x", &[("cookie", "a"), ("cookie", "b")]);
-        *request.version_mut() = Version::HTTP_11;
+        request.version = Version::HTTP_11;
         check(&mut request).unwrap();
-        assert_eq!(request.headers().len(), 2);
+        assert_eq!(request.fields.len(), 2);
     }
 }

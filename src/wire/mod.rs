@@ -15,12 +15,10 @@ pub(crate) mod http2;
 mod outbox;
 pub(crate) mod request;
 pub(crate) mod response;
-mod room;
 mod tcp;
 mod tls;
 
 pub(crate) use self::outbox::Outbox;
-pub(crate) use self::room::recycle;
 pub(crate) use self::tcp::Tcp;
 pub(crate) use self::tls::TlsStream;
 

@@ -2,14 +2,15 @@
 
 mod line;
 
-use bytes::{Bytes, BytesMut};
-use http::{Method, Uri, Version, request};
+use bytes::BytesMut;
+use http::{Method, Uri, Version};
 
 use self::line::RequestLine;
 pub(super) use self::line::is_path;
 use super::body::Decoder;
 use super::fields::{Block, FramingFields};
 use super::{MAX_HEADER_BYTES, Malformed};
+use crate::message::RequestHead;
 
 /// What an HTTP/2 caller begins with (RFC 9113 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -27,8 +28,8 @@ pub(crate) struct RequestReader {
 }
 
 /// A head, and what it says of what comes after it.
-pub(crate) struct RequestHead {
-    pub(crate) parts: request::Parts,
+pub(crate) struct FramedRequest {
+    pub(crate) head: RequestHead,
     pub(crate) body: Decoder,
     /// Whether another request may follow (RFC 9112 9.3).
     pub(crate) keeps_alive: bool,
@@ -43,11 +44,10 @@ impl RequestReader {
 
     /// Takes a head off the front of `bytes`, with the empty lines before it. `None`: more is needed, with what was looked at
     /// in vain still before it. The preface of HTTP/2 stays where it is.
-    pub(crate) fn read(&mut self, bytes: &mut BytesMut) -> Result<Option<RequestHead>, Malformed> {
+    pub(crate) fn read(&mut self, bytes: &mut BytesMut) -> Result<Option<FramedRequest>, Malformed> {
         let Some((line, end)) = self.check(bytes)? else { return Ok(None) };
         drop(bytes.split_to(self.blank));
-        let text = bytes.split_to(end).freeze();
-        let head = self.head(line, &text)?;
+        let head = self.head(line, bytes.split_to(end))?;
         self.begin(0);
         self.is_first = false;
         Ok(Some(head))
@@ -92,17 +92,16 @@ impl RequestReader {
     }
 
     /// The head whose text is `text`.
-    fn head(&self, line: RequestLine, text: &Bytes) -> Result<RequestHead, Malformed> {
+    fn head(&mut self, line: RequestLine, text: BytesMut) -> Result<FramedRequest, Malformed> {
+        let fields = self.block.take(text);
         let framing = &self.block.framing;
-        let method = text.get(..line.method).unwrap_or_default();
-        let (mut parts, ()) = http::Request::new(()).into_parts();
-        parts.method = Method::from_bytes(method).map_err(|_| Malformed::RequestLine)?;
-        let target = text.slice(line.method + 1..line.target);
-        parts.uri = Uri::from_maybe_shared(target).map_err(|_| Malformed::Target)?;
-        parts.version = if line.is_http10 { Version::HTTP_10 } else { Version::HTTP_11 };
-        parts.headers = self.block.headers(text)?;
-        Ok(RequestHead {
-            parts,
+        let method = fields.text().get(..line.method).unwrap_or_default();
+        let method = Method::from_bytes(method).map_err(|_| Malformed::RequestLine)?;
+        let target = fields.text().slice(line.method + 1..line.target);
+        let uri = Uri::from_maybe_shared(target).map_err(|_| Malformed::Target)?;
+        let version = if line.is_http10 { Version::HTTP_10 } else { Version::HTTP_11 };
+        Ok(FramedRequest {
+            head: RequestHead { version, fields, ..RequestHead::new(method, uri) },
             body: body_of(framing),
             keeps_alive: framing.keeps_alive(line.is_http10),
             asks_for_websocket: asks_for_websocket(line, framing),
@@ -111,7 +110,7 @@ impl RequestReader {
 }
 
 /// The head of a request that is all of `bytes`, or all of whose body is yet to come.
-pub(crate) fn alone(bytes: &[u8]) -> Option<RequestHead> {
+pub(crate) fn alone(bytes: &[u8]) -> Option<FramedRequest> {
     let mut bytes = BytesMut::from(bytes);
     RequestReader::new().read(&mut bytes).ok().flatten().filter(|_| bytes.is_empty())
 }

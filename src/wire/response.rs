@@ -1,12 +1,13 @@
 //! Responses, as the upstream sends them: each head is read once, strictly, and how its body is framed with it.
 
-use bytes::{Bytes, BytesMut};
-use http::{StatusCode, Version, response};
+use bytes::BytesMut;
+use http::{StatusCode, Version};
 use hyper::ext::ReasonPhrase;
 
 use super::Malformed;
 use super::body::Decoder;
 use super::fields::Block;
+use crate::message::ResponseHead;
 
 /// So many interim responses are waited through for one request.
 pub(crate) const MAX_INTERIM: usize = 16;
@@ -21,8 +22,8 @@ pub(crate) struct ResponseReader {
 }
 
 /// A head, and what it says of what comes after it.
-pub(crate) struct ResponseHead {
-    pub(crate) parts: response::Parts,
+pub(crate) struct FramedResponse {
+    pub(crate) head: ResponseHead,
     pub(crate) body: Decoder,
     /// Whether another request may follow it.
     pub(crate) keeps_alive: bool,
@@ -43,7 +44,7 @@ impl ResponseReader {
 
     /// Takes a head off the front of `bytes`, the answer to a HEAD if `to_head`. `None`: more is needed, with what was looked at
     /// in vain still before it. An interim one has no body, nor has a 101: what comes after that is no HTTP.
-    pub(crate) fn read(&mut self, bytes: &mut BytesMut, to_head: bool) -> Result<Option<ResponseHead>, Malformed> {
+    pub(crate) fn read(&mut self, bytes: &mut BytesMut, to_head: bool) -> Result<Option<FramedResponse>, Malformed> {
         let line = match self.line {
             Some(line) => line,
             None => match self.block.line(bytes)? {
@@ -61,25 +62,22 @@ impl ResponseReader {
                 return Err(Malformed::TooManyInterim);
             }
         }
-        let head = self.head(line, &bytes.split_to(end).freeze(), to_head)?;
+        let head = self.head(line, bytes.split_to(end), to_head)?;
         *self = Self { interim: self.interim, ..Self::new() };
         Ok(Some(head))
     }
 
-    fn head(&self, line: StatusLine, text: &Bytes, to_head: bool) -> Result<ResponseHead, Malformed> {
-        let (mut parts, ()) = http::Response::new(()).into_parts();
-        parts.status = line.status;
-        parts.version = if line.is_http10 { Version::HTTP_10 } else { Version::HTTP_11 };
-        parts.headers = self.block.headers(text)?;
-        let reason = text.get(line.reason.0..line.reason.1).unwrap_or_default();
-        if line.status.canonical_reason().is_none_or(|usual| usual.as_bytes() != reason) {
-            let reason = ReasonPhrase::try_from(reason).map_err(|_| Malformed::StatusLine)?;
-            parts.extensions.insert(reason);
-        }
+    fn head(&mut self, line: StatusLine, text: BytesMut, to_head: bool) -> Result<FramedResponse, Malformed> {
+        let fields = self.block.take(text);
+        let version = if line.is_http10 { Version::HTTP_10 } else { Version::HTTP_11 };
+        let reason = fields.text().get(line.reason.0..line.reason.1).unwrap_or_default();
+        let is_usual = line.status.canonical_reason().is_some_and(|usual| usual.as_bytes() == reason);
+        let reason = if is_usual { None } else { Some(ReasonPhrase::try_from(reason)) };
+        let reason = reason.transpose().map_err(|_| Malformed::StatusLine)?;
         let body = self.body(line, to_head);
         let is_framed = body.remaining().is_some() || self.block.framing.chunked;
         let keeps_alive = is_framed && self.block.framing.keeps_alive(line.is_http10);
-        Ok(ResponseHead { parts, body, keeps_alive })
+        Ok(FramedResponse { head: ResponseHead { status: line.status, version, fields, reason }, body, keeps_alive })
     }
 
     /// RFC 9112 6.3.

@@ -2,6 +2,7 @@
 //! its header its date and when to ask again.
 
 use crate::credential::{Credential, Which};
+use crate::fields::ascii;
 use std::future::poll_fn;
 use std::pin::Pin;
 
@@ -93,7 +94,7 @@ fn judge_forbidden(report: &mut Report<'_>) {
 
 /// In seconds. As a date, it is not worth a word.
 fn retry_after(answer: &Answer) -> Option<u64> {
-    answer.head.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()
+    ascii(answer.head.fields.get(&RETRY_AFTER)?)?.parse().ok()
 }
 
 /// The whole body. `None`: it is too long, too slow, or broken off.

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
 use http::header::{AGE, DATE};
 
 use super::report::{Level, Report, Step};
+use crate::fields::{Fields, ascii};
 
 /// Beyond this, somebody should set a clock, in seconds.
 const WARNS: f64 = 30.0;
@@ -23,11 +23,11 @@ pub(super) struct Clock {
 
 /// What an answer's `Date` says, if the request left at `sent` and the answer `took` so long. It was written about in the
 /// middle, and is cut off at the second. `None`: it says nothing, or is a cache's and says nothing of now.
-pub(super) fn read(headers: &HeaderMap, sent: SystemTime, took: Duration) -> Option<Clock> {
-    if headers.get(AGE).is_some_and(|age| age.as_bytes() != b"0") {
+pub(super) fn read(fields: &Fields, sent: SystemTime, took: Duration) -> Option<Clock> {
+    if fields.get(&AGE).is_some_and(|age| age != b"0") {
         return None;
     }
-    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    let date = httpdate::parse_http_date(ascii(fields.get(&DATE)?)?).ok()?;
     let (ours, theirs) = (sent + took / 2, date + Duration::from_millis(500));
     let skew = match ours.duration_since(theirs) {
         Ok(ahead) => ahead.as_secs_f64(),
@@ -70,19 +70,16 @@ pub(super) fn judge(report: &mut Report<'_>) {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use http::{HeaderMap, HeaderValue};
-
     use super::{Clock, read};
+    use crate::fields::tests::fields;
 
     fn seen(offset: i64, took: Duration, age: Option<&'static str>) -> Option<Clock> {
         // A whole second, so that nothing is cut off.
         let sent = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let date =
             httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs((1_800_000_000 + offset) as u64));
-        let mut headers = HeaderMap::new();
-        headers.insert("date", HeaderValue::from_str(&date).unwrap());
-        age.map(|age| headers.insert("age", HeaderValue::from_static(age)));
-        read(&headers, sent, took)
+        let told: Vec<_> = [("date", &*date)].into_iter().chain(age.map(|age| ("age", age))).collect();
+        read(&fields(&told), sent, took)
     }
 
     #[test]
@@ -105,9 +102,8 @@ mod tests {
     #[test]
     fn a_cache_or_nonsense_says_nothing_of_the_time() {
         assert_eq!(seen(-90, Duration::ZERO, Some("90")), None);
-        let mut headers = HeaderMap::new();
-        assert_eq!(read(&headers, SystemTime::now(), Duration::ZERO), None);
-        headers.insert("date", HeaderValue::from_static("tomorrow"));
-        assert_eq!(read(&headers, SystemTime::now(), Duration::ZERO), None);
+        for told in [&[][..], &[("date", "tomorrow")]] {
+            assert_eq!(read(&fields(told), SystemTime::now(), Duration::ZERO), None);
+        }
     }
 }

@@ -4,8 +4,8 @@
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use http::Uri;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderValue, USER_AGENT};
-use http::{Request, Uri};
 use tokio::time::timeout;
 
 use super::plain::plain;
@@ -16,6 +16,7 @@ use crate::config;
 use crate::config::probe::Probe;
 use crate::credential::{AuthorizeError, PlaceError, Which};
 use crate::error::ProxyError;
+use crate::message::RequestHead;
 use crate::policy::PolicyError;
 use crate::route::{Spoken, Target};
 use crate::upstream::{self, Answer, ConnectError, SendError, Upstream};
@@ -75,7 +76,7 @@ async fn steps(upstream: &Rc<Upstream>, report: &mut Report<'_>) -> Result<(), P
     let answer = ask(upstream, probe).await?;
     report.answer = report.timed(super::report::Answered { status: answer.head.status });
     if let Some(answered) = &report.answer {
-        report.clock = clock::read(&answer.head.headers, sent, answered.took);
+        report.clock = clock::read(&answer.head.fields, sent, answered.took);
     }
     clock::judge(report);
     answer::read(answer, probe, report).await;
@@ -103,20 +104,18 @@ fn say_which_is_taken(upstream: &Upstream, report: &mut Report<'_>) {
 
 /// Asks as a caller would, if the rules of the upstream let anyone.
 async fn ask(upstream: &Rc<Upstream>, probe: &Probe) -> Result<Answer, ProxyError> {
-    let mut request = Request::new(());
-    *request.method_mut() = probe.method.clone();
-    *request.uri_mut() = Uri::from(probe.path.clone());
+    let mut head = RequestHead::new(probe.method.clone(), Uri::from(probe.path.clone()));
     for (name, value) in [
         (USER_AGENT, concat!("sidekey/", env!("CARGO_PKG_VERSION"))),
         (ACCEPT, "application/json, */*;q=0.5"),
         (ACCEPT_ENCODING, "identity"),
     ] {
-        request.headers_mut().insert(name, HeaderValue::from_static(value));
+        head.fields.put(&name, &HeaderValue::from_static(value));
     }
     let spoken = Spoken { authority: None, prefixed: false, tls: false };
     let target = Target { upstream: Rc::clone(upstream), path: probe.path.clone(), spoken };
-    let mut grant = policy::decide(&Caller::Anyone, target, &request)?;
-    let outgoing = headers::prepare_own(request, &mut grant);
+    let mut grant = policy::decide(&Caller::Anyone, target, &head)?;
+    let outgoing = headers::prepare_own(head, &mut grant);
     let authorized = credential::authorize(grant, outgoing).await?;
     Ok(*upstream::send(authorized).await?)
 }

@@ -6,24 +6,25 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, HeaderName,
     MAX_FORWARDS, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
 };
-use http::{HeaderMap, Response, response};
 use http_body::{Body, Frame};
 
 use super::head::{Framing, Terms};
 use crate::answer::AnswerBody;
+use crate::message::{Response, ResponseHead};
 use crate::server::socket::CallerSocket;
 use crate::upstream::BrokenAnswer;
-use crate::wire::{Outbox, recycle};
+use crate::wire::Outbox;
 
 /// An answer that has not left whole.
 pub(super) struct Answer {
     terms: Terms,
     /// Until it is written.
-    head: Option<response::Parts>,
+    head: Option<ResponseHead>,
     /// Until its end is.
     body: Option<Box<AnswerBody>>,
     framing: Framing,
@@ -42,7 +43,7 @@ enum Then {
 impl Answer {
     /// `is_last`: the connection ends with it, unless it is the one that switches to another protocol.
     pub(super) fn new(terms: Terms, response: Response<Box<AnswerBody>>, is_last: bool) -> Self {
-        let (head, body) = response.into_parts();
+        let Response { head, body } = response;
         Self { terms, head: Some(head), body: Some(body), framing: Framing::Nothing, is_last }
     }
 
@@ -58,8 +59,7 @@ impl Answer {
         socket: &RefCell<CallerSocket>,
     ) -> Poll<Result<(), Unsent>> {
         if let Some(head) = self.head.take() {
-            self.begin(&head, cx, &mut socket.borrow_mut());
-            recycle(head.headers);
+            self.begin(head, cx, &mut socket.borrow_mut());
         }
         loop {
             // Bound first: what was borrowed may not be while the body is polled, or dropped.
@@ -77,7 +77,7 @@ impl Answer {
         }
     }
 
-    fn begin(&mut self, head: &response::Parts, cx: &mut Context<'_>, socket: &mut CallerSocket) {
+    fn begin(&mut self, mut head: ResponseHead, cx: &mut Context<'_>, socket: &mut CallerSocket) {
         let Some(body) = &mut self.body else { return };
         socket.begin_answer();
         // What nobody will read of the request may be here, and is passed over. Else its end will never be found.
@@ -87,7 +87,7 @@ impl Answer {
             Poll::Pending => head.status.is_success() || !socket.is_far_from_end(),
         };
         let is_last = self.is_last || !follows;
-        (self.framing, self.is_last) = self.terms.write_head(head, body, is_last, socket.out().front());
+        (self.framing, self.is_last) = self.terms.write_head(&mut head, body, is_last, socket.out().front());
         match self.framing {
             Framing::Nothing => body.leave_out_own(),
             // Whatever ends the connection before, a timeout or sidekey's own end, must not look like the body's end.

@@ -4,13 +4,15 @@ use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TE, TRAILER, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, StatusCode, Version, response};
+use http::{Method, StatusCode, Version};
 use http_body::Body;
 
 use crate::answer::AnswerBody;
+use crate::fields::Fields;
 use crate::headers::names_token;
+use crate::message::ResponseHead;
 use crate::wire::encode::{self, field_line};
-use crate::wire::request::RequestHead;
+use crate::wire::request::FramedRequest;
 
 thread_local! {
     /// The second that was told last, and how: a calendar is consulted once a second, not once an answer.
@@ -36,12 +38,12 @@ pub(super) enum Framing {
 }
 
 impl Terms {
-    pub(super) fn new(RequestHead { parts, keeps_alive, .. }: &RequestHead) -> Self {
+    pub(super) fn new(FramedRequest { head, keeps_alive, .. }: &FramedRequest) -> Self {
         Self {
-            is_head: parts.method == Method::HEAD,
-            is_http10: parts.version == Version::HTTP_10,
+            is_head: head.method == Method::HEAD,
+            is_http10: head.version == Version::HTTP_10,
             keeps_alive: *keeps_alive,
-            takes_trailers: names_token(&parts.headers, &TE, "trailers"),
+            takes_trailers: names_token(&head.fields, &TE, "trailers"),
         }
     }
 
@@ -51,7 +53,7 @@ impl Terms {
     }
 
     /// How `body` is framed: by its length, if that is known.
-    fn framing(&self, head: &response::Parts, body: &AnswerBody) -> Framing {
+    fn framing(&self, head: &ResponseHead, body: &AnswerBody) -> Framing {
         if self.takes_no_body(head.status) {
             return Framing::Nothing;
         }
@@ -59,7 +61,7 @@ impl Terms {
         match length {
             Some(length) => Framing::Length(length),
             None if self.is_http10 => Framing::UntilClose,
-            None if self.takes_trailers => Framing::Chunked(announced_trailers(&head.headers)),
+            None if self.takes_trailers => Framing::Chunked(announced_trailers(&head.fields)),
             None => Framing::Chunked(Vec::new()),
         }
     }
@@ -67,7 +69,7 @@ impl Terms {
     /// Writes the head of an answer with `body`: how that is framed, and whether nothing follows it. `is_last`: nothing can.
     pub(super) fn write_head(
         &self,
-        head: &response::Parts,
+        head: &mut ResponseHead,
         body: &AnswerBody,
         is_last: bool,
         out: &mut Vec<u8>,
@@ -80,7 +82,7 @@ impl Terms {
         {
             *minor = b'0';
         }
-        let said = self.write_fields(head, &framing, out);
+        let said = self.write_fields(&mut head.fields, &framing, out);
         let is_last = is_last || said.close || !self.keeps_alive || matches!(framing, Framing::UntilClose);
         if head.status != StatusCode::SWITCHING_PROTOCOLS {
             match (is_last, self.is_http10) {
@@ -103,25 +105,26 @@ impl Terms {
     }
 
     /// Writes what the answer has to say, but for what frames it.
-    fn write_fields(&self, head: &response::Parts, framing: &Framing, out: &mut Vec<u8>) -> Said {
+    fn write_fields(&self, fields: &mut Fields, framing: &Framing, out: &mut Vec<u8>) -> Said {
         let mut said = Said::default();
-        out.reserve(ROOM + head.headers.len() * AVERAGE);
-        for (name, value) in &head.headers {
-            if *name == CONTENT_LENGTH {
-                // Of what a `GET` would have got, the upstream may say it to a `HEAD`.
-                if !self.is_head {
-                    continue;
-                }
-                said.length = true;
-            } else if *name == TRANSFER_ENCODING || (*name == TRAILER && !matches!(framing, Framing::Chunked(_))) {
-                continue;
-            } else if *name == CONNECTION {
-                said.close |= value.as_bytes().eq_ignore_ascii_case(b"close");
-            } else if *name == DATE {
-                said.date = true;
+        let may_announce = matches!(framing, Framing::Chunked(_));
+        fields.retain(|line| match line.name {
+            // Of what a `GET` would have got, the upstream may say it to a `HEAD`.
+            b"content-length" => self.is_head,
+            b"transfer-encoding" => false,
+            b"trailer" => may_announce,
+            _ => true,
+        });
+        for line in fields.iter() {
+            match line.name {
+                b"content-length" => said.length = true,
+                b"connection" => said.close |= line.value.eq_ignore_ascii_case(b"close"),
+                b"date" => said.date = true,
+                _ => {}
             }
-            field_line(name, value.as_bytes(), out);
         }
+        out.reserve(ROOM + fields.written_length());
+        fields.write(out);
         said
     }
 
@@ -136,9 +139,8 @@ impl Terms {
     }
 }
 
-/// Room for a head without its fields, and for one of these.
+/// Room for what is written with an answer's fields.
 const ROOM: usize = 160;
-const AVERAGE: usize = 40;
 
 /// What an answer's fields have said already.
 #[derive(Default)]
@@ -149,8 +151,8 @@ struct Said {
 }
 
 /// The trailers that may leave: no others can be merged into a header that has gone.
-fn announced_trailers(headers: &HeaderMap) -> Vec<HeaderName> {
-    let names = headers.get_all(TRAILER).iter().flat_map(|value| value.as_bytes().split(|&b| b == b','));
+fn announced_trailers(fields: &Fields) -> Vec<HeaderName> {
+    let names = fields.get_all(&TRAILER).flat_map(|value| value.split(|&b| b == b','));
     names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
 }
 

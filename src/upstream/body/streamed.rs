@@ -11,11 +11,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{sleep, timeout};
 
-use crate::headers;
 use crate::limits::{Account, Buffer, OutOfMemory};
 use crate::server::{CallerBody, CallerFault};
 use crate::upstream::Upstream;
 use crate::upstream::exchange::{Exchange, Upload};
+use crate::{fields, headers};
 
 /// How long a caller that expects `100 (Continue)` waits for an upstream that never says it (RFC 9110 10.1.1).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
@@ -138,7 +138,9 @@ impl Streamed {
                 let next = if is_last { Upload::Finished } else { Upload::Upstream };
                 self.exchange.note(next, frame.data_ref().map_or(0, Bytes::len));
                 if let Some(trailers) = frame.trailers_mut() {
-                    headers::clean_request_trailers(trailers, self.upstream.managed());
+                    fields::change(trailers, |trailers| {
+                        headers::clean_request_trailers(trailers, self.upstream.managed());
+                    });
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

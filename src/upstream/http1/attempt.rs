@@ -2,15 +2,16 @@
 
 use std::task::{Context, Poll, ready};
 
-use http::{Method, StatusCode, request};
+use http::{Method, StatusCode};
 
 use super::Fault;
 use super::sending::Sending;
+use crate::message::RequestHead;
 use crate::upstream::body::RequestBody;
 use crate::upstream::connection;
 use crate::upstream::exchange::Exchange;
 use crate::upstream::socket::UpstreamSocket;
-use crate::wire::response::{ResponseHead, ResponseReader};
+use crate::wire::response::{FramedResponse, ResponseReader};
 
 /// A request that has no answer yet.
 pub(super) struct Attempt {
@@ -23,7 +24,7 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn new(head: &request::Parts, body: RequestBody) -> Self {
+    pub(super) fn new(head: &RequestHead, body: RequestBody) -> Self {
         let (sending, reader) = (Sending::new(head, body), ResponseReader::new());
         Self { sending, broken: None, reader, to_head: head.method == Method::HEAD }
     }
@@ -34,7 +35,7 @@ impl Attempt {
         socket: &mut UpstreamSocket,
         exchange: &Exchange,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<ResponseHead, connection::Fault>> {
+    ) -> Poll<Result<FramedResponse, connection::Fault>> {
         loop {
             self.send(socket, cx)?;
             let head = match ready!(self.poll_head(socket, cx)) {
@@ -44,7 +45,7 @@ impl Attempt {
                 }
                 Err(fault) => return Poll::Ready(Err(fault.into())),
             };
-            match head.parts.status {
+            match head.head.status {
                 // What it is for may leave now.
                 StatusCode::CONTINUE => exchange.want_body(),
                 StatusCode::SWITCHING_PROTOCOLS => return Poll::Ready(Ok(head)),
@@ -72,7 +73,7 @@ impl Attempt {
         Ok(())
     }
 
-    fn poll_head(&mut self, socket: &mut UpstreamSocket, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Fault>> {
+    fn poll_head(&mut self, socket: &mut UpstreamSocket, cx: &mut Context<'_>) -> Poll<Result<FramedResponse, Fault>> {
         loop {
             if let Some(head) = self.reader.read(socket.incoming(), self.to_head)? {
                 return Poll::Ready(Ok(head));

@@ -7,16 +7,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, request};
 use http_body::{Body, Frame};
 use tokio::io::AsyncWrite;
 use tokio_util::either::Either;
 
 use super::Fault;
+use crate::message::RequestHead;
 use crate::upstream::body::RequestBody;
 use crate::upstream::connection;
 use crate::upstream::socket::Wire;
+use crate::wire::fields::decimal;
 use crate::wire::{Outbox, encode};
 
 /// What has not left of a request.
@@ -46,20 +48,20 @@ enum Framing {
 
 impl Framing {
     /// What the head says, which is not asked where there is no body. A length that is none is none to fill.
-    fn of(head: &request::Parts, body: &RequestBody) -> Self {
+    fn of(head: &RequestHead, body: &RequestBody) -> Self {
         if matches!(body, RequestBody::Empty) {
             return Self::Length(0);
         }
-        if head.headers.contains_key(TRANSFER_ENCODING) {
+        if head.fields.has(&TRANSFER_ENCODING) {
             return Self::Chunked;
         }
-        let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let length = head.fields.get(&CONTENT_LENGTH).and_then(decimal);
         Self::Length(length.unwrap_or(0))
     }
 }
 
 impl Sending {
-    pub(super) fn new(head: &request::Parts, body: RequestBody) -> Self {
+    pub(super) fn new(head: &RequestHead, body: RequestBody) -> Self {
         let mut out = Outbox::default();
         encode::request_head(head, out.front());
         let ended = matches!(body, RequestBody::Empty);

@@ -5,11 +5,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream};
-use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Frame, SizeHint};
 
 use super::StreamError;
+use crate::fields::{Fields, Repeated};
+use crate::wire::fields::decimal;
 use crate::wire::{MAX_FIELDS, Malformed};
 
 /// The body of an answer. Dropping it before its end resets the stream.
@@ -30,16 +31,11 @@ enum State {
 }
 
 impl AnswerStream {
-    /// `headers`: those of the answer; `is_early`: the request has not left whole.
-    pub(super) fn new(stream: RecvStream, headers: &HeaderMap, is_early: bool) -> Result<Self, Malformed> {
-        let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-        let left = match (lengths.next(), lengths.next()) {
-            (None, _) => None,
-            (Some(length), None) => {
-                let length = length.to_str().ok().and_then(|length| length.parse().ok());
-                Some(length.ok_or(Malformed::ContentLength)?)
-            }
-            (Some(_), Some(_)) => return Err(Malformed::ContentLength),
+    /// `fields`: those of the answer; `is_early`: the request has not left whole.
+    pub(super) fn new(stream: RecvStream, fields: &Fields, is_early: bool) -> Result<Self, Malformed> {
+        let left = match fields.single(&CONTENT_LENGTH) {
+            Ok(length) => length.map(|length| decimal(length).ok_or(Malformed::ContentLength)).transpose()?,
+            Err(Repeated) => return Err(Malformed::ContentLength),
         };
         let state = if stream.is_end_stream() { State::Ended } else { State::Body };
         Ok(Self { stream, left, is_early, state })

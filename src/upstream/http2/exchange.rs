@@ -10,13 +10,14 @@ use h2::Reason;
 use h2::client::ResponseFuture;
 use h2::ext::Protocol;
 use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING};
-use http::{Method, Request, Response, StatusCode, Version, request};
+use http::{Method, Request, StatusCode, Version};
 use http_body::Body;
 use tokio::time::sleep_until;
 
 use super::upload::Upload;
 use super::{AnswerStream, Driver, Line, Stream, StreamError};
 use crate::config::Timeouts;
+use crate::message::{RequestHead, Response, ResponseHead};
 use crate::server;
 use crate::tunnel::connect::Connect;
 use crate::upstream::body::RequestBody;
@@ -35,7 +36,7 @@ impl Stream {
     /// Dropping the future resets the stream, and nothing but the stream.
     pub(in crate::upstream) async fn exchange(
         &mut self,
-        head: &request::Parts,
+        head: &RequestHead,
         body: RequestBody,
         exchange: &Exchange,
         timeouts: &Timeouts,
@@ -63,7 +64,7 @@ impl Stream {
         let is_early = is_handshake || !upload.has_ended();
         match outcome.and_then(|response| Ok(receive(response, is_early, asked)?)) {
             Ok(response) => {
-                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                if response.head.status == StatusCode::SWITCHING_PROTOCOLS {
                     self.sending = Some(upload.into_stream());
                 } else if is_handshake {
                     upload.end();
@@ -96,7 +97,7 @@ impl Line {
     }
 
     /// Gives the request a stream. What comes back as unwritten was never on the wire.
-    fn send(&self, head: &request::Parts, body: RequestBody) -> Result<(Waiting, Upload), Failed> {
+    fn send(&self, head: &RequestHead, body: RequestBody) -> Result<(Waiting, Upload), Failed> {
         let mut sender = self.sender.borrow().clone();
         let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
         if let Poll::Ready(Err(error)) = ready {
@@ -110,21 +111,20 @@ impl Line {
 
     /// RFC 9113 8.2.2 and 8.3.1: where it goes is said by the origin alone, and nothing is left that concerns an HTTP/1.1
     /// connection. `TE` has been reduced to `trailers` before.
-    fn translate(&self, head: &request::Parts) -> Result<Request<()>, StreamError> {
-        let mut head = head.clone();
+    fn translate(&self, head: &RequestHead) -> Result<Request<()>, StreamError> {
+        let mut request = Request::from(head);
         for name in [HOST, CONNECTION, TRANSFER_ENCODING] {
-            head.headers.remove(name);
+            request.headers_mut().remove(name);
         }
-        if head.headers.get(TE).is_some_and(|te| te != "trailers") {
-            head.headers.remove(TE);
+        if request.headers().get(TE).is_some_and(|te| te != "trailers") {
+            request.headers_mut().remove(TE);
         }
-        head.extensions.clear();
         if head.method == Method::CONNECT {
-            head.extensions.insert(Protocol::from_static("websocket"));
+            request.extensions_mut().insert(Protocol::from_static("websocket"));
         }
-        head.version = Version::HTTP_2;
-        head.uri = self.target.uri(head.uri.path_and_query()).ok_or(StreamError::NotSayable)?;
-        Ok(Request::from_parts(head, ()))
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = self.target.uri(head.uri.path_and_query()).ok_or(StreamError::NotSayable)?;
+        Ok(request)
     }
 }
 
@@ -141,7 +141,7 @@ impl Waiting {
         upload: &mut Upload,
         exchange: &Exchange,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<h2::RecvStream>, Fault>> {
+    ) -> Poll<Result<http::Response<h2::RecvStream>, Fault>> {
         while let Poll::Ready(Some(Ok(interim))) = self.response.poll_informational(cx) {
             self.interim += 1;
             if self.interim > MAX_INTERIM {
@@ -170,12 +170,13 @@ impl Waiting {
 /// Looks at what bounds an HTTP/1.1 response that `h2` does not look at. Where a WebSocket was asked for and is open, it is
 /// the 101 of the path, which in HTTP/2 is none that could come (RFC 9113 8.6).
 fn receive(
-    response: Response<h2::RecvStream>,
+    response: http::Response<h2::RecvStream>,
     is_early: bool,
     asked: Option<Connect>,
 ) -> Result<Response<Received>, StreamError> {
-    let (mut head, stream) = response.into_parts();
-    if head.headers.len() > MAX_FIELDS {
+    let (head, stream) = response.into_parts();
+    let mut head = ResponseHead::from(head);
+    if head.fields.len() > MAX_FIELDS {
         return Err(Malformed::TooManyFields.into());
     }
     let body = match asked.filter(|_| Connect::is_agreed_to(head.status)) {
@@ -183,11 +184,11 @@ fn receive(
             asked.finish(&mut head);
             AnswerStream::bare(stream)
         }
-        None => AnswerStream::new(stream, &head.headers, is_early)?,
+        None => AnswerStream::new(stream, &head.fields, is_early)?,
     };
     // As far as the rest of the path is concerned: what it says to the caller is said in the caller's version.
     head.version = Version::HTTP_11;
-    Ok(Response::from_parts(head, Received::Http2(body)))
+    Ok(Response { head, body: Received::Http2(body) })
 }
 
 fn lost(fault: Fault, unwritten: Option<RequestBody>) -> Failed {

@@ -60,7 +60,7 @@ impl FramingFields {
 }
 
 /// Digits alone, as RFC 9110 8.6 has it: no sign, no blanks, no list; and no more than a signed reader can hold.
-pub(in crate::wire) fn decimal(digits: &[u8]) -> Option<u64> {
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 19 {
         return None;
     }

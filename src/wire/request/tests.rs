@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::{Malformed, RequestReader, fault, fault_behind};
+use super::{FramedRequest, Malformed, RequestReader, fault, fault_behind};
 use crate::wire::body::Piece;
 
 /// One request: its method, target and fields as text, and its body.
@@ -21,11 +21,13 @@ fn read(pieces: &[&[u8]]) -> (Vec<Told>, Option<Malformed>) {
                         if let Some(fault) = fault_behind(head.body.clone(), &bytes) {
                             return (told, Some(fault));
                         }
-                        let fields = head.parts.headers.iter();
+                        let FramedRequest { head, body: framed, .. } = head;
+                        let text = |bytes| str::from_utf8(bytes).unwrap();
+                        let fields = head.fields.iter();
                         let fields: String =
-                            fields.map(|(name, value)| format!(" {name}={:?}", value.to_str().unwrap())).collect();
-                        told.push((format!("{} {}{fields}", head.parts.method, head.parts.uri), Vec::new()));
-                        body = Some(head.body);
+                            fields.map(|line| format!(" {}={:?}", text(line.name), text(line.value))).collect();
+                        told.push((format!("{} {}{fields}", head.method, head.uri), Vec::new()));
+                        body = Some(framed);
                     }
                     Ok(None) => break,
                     Err(fault) => return (told, Some(fault)),

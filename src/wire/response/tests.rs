@@ -1,16 +1,17 @@
 //! One reading of a response, or none.
 
 use bytes::BytesMut;
+use http::HeaderName;
 use hyper::ext::ReasonPhrase;
 
-use super::{MAX_INTERIM, Malformed, ResponseHead, ResponseReader};
+use super::{FramedResponse, MAX_INTERIM, Malformed, ResponseReader};
 use crate::wire::body::Piece;
 
-fn read(response: &[u8]) -> Result<Option<ResponseHead>, Malformed> {
+fn read(response: &[u8]) -> Result<Option<FramedResponse>, Malformed> {
     ResponseReader::new().read(&mut BytesMut::from(response), false)
 }
 
-fn head(response: &[u8]) -> ResponseHead {
+fn head(response: &[u8]) -> FramedResponse {
     read(response).unwrap().unwrap()
 }
 
@@ -18,8 +19,11 @@ fn head(response: &[u8]) -> ResponseHead {
 fn takes_off_the_head_and_leaves_the_body() {
     let mut bytes = BytesMut::from(&b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nA:  b\t\r\n\r\nokmore"[..]);
     let mut head = ResponseReader::new().read(&mut bytes, false).unwrap().unwrap();
-    assert_eq!((head.parts.status.as_u16(), head.parts.headers["a"].as_bytes()), (200, &b"b"[..]));
-    assert!(head.keeps_alive && head.parts.extensions.is_empty());
+    assert_eq!(
+        (head.head.status.as_u16(), head.head.fields.get(&HeaderName::from_static("a"))),
+        (200, Some(&b"b"[..]))
+    );
+    assert!(head.keeps_alive && head.head.reason.is_none());
     assert!(matches!(head.body.read(&mut bytes), Ok(Piece::Data(data)) if data == "ok"));
     assert!(head.body.is_end() && *bytes == *b"more");
     assert!(read(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n").unwrap().is_none());
@@ -64,7 +68,7 @@ fn a_reason_that_is_not_the_usual_one_is_kept() {
     for (line, reason) in [("200 OK", None), ("200 Fine", Some(&b"Fine"[..])), ("299", Some(b"")), ("200 ", Some(b""))]
     {
         let head = head(format!("HTTP/1.1 {line}\r\n\r\n").as_bytes());
-        assert_eq!(head.parts.extensions.get().map(ReasonPhrase::as_bytes), reason, "{line}");
+        assert_eq!(head.head.reason.as_ref().map(ReasonPhrase::as_bytes), reason, "{line}");
     }
 }
 
