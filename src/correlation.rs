@@ -1,18 +1,18 @@
 //! By what a request is found again: `X-Request-Id` in sidekey's log and the vendor's, `traceparent` in the app's traces. A
 //! caller's own are taken over if they are sane, and hold no secret; else they are replaced.
 
+mod id;
 mod request_id;
 mod trace_parent;
 
 use std::time::Instant;
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 
 pub(crate) use self::request_id::RequestId;
 pub(crate) use self::trace_parent::TraceParent;
 use crate::caller::Callers;
-use crate::fields::Fields;
+use crate::fields::{FieldValue, Fields};
 use crate::headers::{Field, Presence};
 use crate::scrub::Scrubber;
 
@@ -40,7 +40,7 @@ impl Correlation {
             .and_then(RequestId::sane);
         let trace = only(Field::TraceParent, &TRACE_PARENT).and_then(TraceParent::valid);
         let trace = trace.filter(|trace| {
-            !callers.have_token_in(trace.value().as_bytes()) && !callers.have_token_in(trace.id().as_bytes())
+            !callers.have_token_in(trace.bytes()) && !callers.have_token_in(trace.id().as_bytes())
         });
         Self {
             taken_over: request_id.is_some(),
@@ -62,23 +62,23 @@ impl Correlation {
 
     /// Replaces what holds the vendor's own credential: it would stand in the log.
     pub(crate) fn forget_secrets(&mut self, scrubber: &Scrubber) {
-        if self.taken_over && scrubber.finds_in(self.request_id.value().as_bytes()) {
+        if self.taken_over && scrubber.finds_in(self.request_id.bytes()) {
             self.request_id = RequestId::new(Instant::now());
         }
-        self.trace.take_if(|trace| scrubber.finds_in(trace.value().as_bytes()));
+        self.trace.take_if(|trace| scrubber.finds_in(trace.bytes()));
     }
 
     /// Puts the ids on a request to a vendor. A trace is passed on as it came: sidekey exports no spans, so the app's span
     /// is the parent of the vendor's. Without one it is begun here; `traces`: unless the vendor is to see none.
     pub(crate) fn put_on_request(&mut self, fields: &mut Fields, traces: bool) {
-        fields.put(&X_REQUEST_ID, self.request_id.value());
+        fields.put(&X_REQUEST_ID, &self.request_id);
         // A state is of no use without what it is the state of (Trace Context 3.3).
         if (self.trace.is_none() || !traces) && self.presence.of_field(Field::TraceState) {
             fields.remove(&TRACE_STATE);
         }
         if traces {
             let trace = self.trace.get_or_insert_with(TraceParent::begin);
-            fields.put(&TRACE_PARENT, trace.value());
+            fields.put(&TRACE_PARENT, trace);
         } else if self.presence.of_field(Field::TraceParent) {
             fields.remove(&TRACE_PARENT);
         }
@@ -87,20 +87,9 @@ impl Correlation {
     /// Puts the request's id on the answer, by which the caller finds it in the log; gives back the vendor's own, if that
     /// is another, and sane.
     pub(crate) fn put_on_answer(&self, fields: &mut Fields) -> Option<RequestId> {
-        let id = self.request_id.value();
-        let vendors = fields.get(&X_REQUEST_ID).filter(|vendors| *vendors != id.as_bytes()).and_then(RequestId::sane);
-        fields.put(&X_REQUEST_ID, id);
+        let vendors = fields.get(&X_REQUEST_ID).filter(|vendors| *vendors != self.request_id.bytes());
+        let vendors = vendors.and_then(RequestId::sane);
+        fields.put(&X_REQUEST_ID, &self.request_id);
         vendors
     }
-}
-
-/// An id of sidekey's own as a value that is handed out more than once: made so from the start, it is allocated once.
-fn shared_value<const LENGTH: usize>(id: [u8; LENGTH]) -> HeaderValue {
-    // Hexadecimal is legal in a field.
-    HeaderValue::from_maybe_shared(Bytes::from_owner(id)).unwrap_or_else(|_| HeaderValue::from_static("-"))
-}
-
-/// An id as a text. What is told of one is ASCII; that all of it is UTF-8 is seen in fewer looks than one a byte.
-fn text(id: &HeaderValue) -> &str {
-    str::from_utf8(id.as_bytes()).unwrap_or_default()
 }

@@ -85,7 +85,7 @@ impl ProxyError {
         if let Ok(status) = HeaderValue::try_from(format!("sidekey; error={}", problem.proxy_error)) {
             headers.insert(PROXY_STATUS, status);
         }
-        headers.insert(&X_REQUEST_ID, request_id.value().clone());
+        headers.insert(&X_REQUEST_ID, request_id.header_value());
         if problem.ends_connection() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

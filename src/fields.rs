@@ -34,6 +34,26 @@ pub(crate) struct FieldLine<'a> {
     pub(crate) is_secret: bool,
 }
 
+/// What can be a field's value: it holds no line end.
+pub(crate) trait FieldValue {
+    fn bytes(&self) -> &[u8];
+
+    /// Whether it is a credential.
+    fn is_secret(&self) -> bool {
+        false
+    }
+}
+
+impl FieldValue for HeaderValue {
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+
+    fn is_secret(&self) -> bool {
+        self.is_sensitive()
+    }
+}
+
 /// A field is there more than once, where readers would differ in which they take.
 pub(crate) struct Repeated;
 
@@ -84,8 +104,8 @@ impl Fields {
     }
 
     /// Puts a field on, in place of all of its name.
-    pub(crate) fn put(&mut self, name: &HeaderName, value: &HeaderValue) {
-        self.put_bytes(name, value.as_bytes(), Source::of(value));
+    pub(crate) fn put(&mut self, name: &HeaderName, value: &impl FieldValue) {
+        self.put_bytes(name, value.bytes(), Source::of(value));
     }
 
     /// The same with a number, which is legal however it is written.
@@ -184,9 +204,12 @@ impl Fields {
     /// Takes room, if it has none.
     fn settle_in(&mut self) {
         if self.lines.capacity() == 0 {
-            let room = Room::take();
-            (self.texts.put, self.lines) = (room.put, room.lines);
+            self.move_in(Room::take());
         }
+    }
+
+    fn move_in(&mut self, room: Room) {
+        (self.texts.put, self.lines) = (room.put, room.lines);
     }
 }
 

@@ -139,7 +139,10 @@ fn may_not_cross(name: &[u8], managed: &[HeaderName], drops: impl Fn(&[u8]) -> b
 
 /// Removes the fields for which `drops` holds, and those that `Connection` names.
 fn remove(fields: &mut Fields, drops: impl Fn(&[u8]) -> bool) {
-    let named: SmallVec<[HeaderName; 2]> = fields.get_all(&CONNECTION).flat_map(named_fields).collect();
+    let mut named: SmallVec<[HeaderName; 2]> = SmallVec::new();
+    for options in fields.get_all(&CONNECTION).filter(|options| !goes_anyway(options)) {
+        named.extend(named_fields(options));
+    }
     let is_named = |name: &[u8]| named.iter().any(|named| named.as_str().as_bytes() == name);
     fields.retain(|line| !drops(line.name) && !is_named(line.name));
 }

@@ -6,9 +6,11 @@ use http::HeaderValue;
 use uuid::Builder;
 use uuid::fmt::Hyphenated;
 
+use super::id::Id;
 use crate::byte_set::ByteSet;
+use crate::fields::FieldValue;
+use crate::random;
 use crate::telemetry::clock;
-use crate::{correlation, random};
 
 /// Room for a UUID with words around it.
 const LONGEST: usize = 128;
@@ -17,7 +19,7 @@ static IN_ID: ByteSet = ByteSet::of(b"-._~+/=0123456789ABCDEFGHIJKLMNOPQRSTUVWXY
 
 /// An id that can stand in a log line, a header field or JSON as it is.
 #[derive(Clone)]
-pub(crate) struct RequestId(HeaderValue);
+pub(crate) struct RequestId(Id<{ Hyphenated::LENGTH }>);
 
 impl RequestId {
     /// A new one (RFC 9562 5.7), which sorts by time.
@@ -26,21 +28,28 @@ impl RequestId {
         let random = random::number().to_ne_bytes().first_chunk().copied().unwrap_or_default();
         let mut text = [0; Hyphenated::LENGTH];
         Builder::from_unix_timestamp_millis(millis, &random).into_uuid().hyphenated().encode_lower(&mut text);
-        Self(correlation::shared_value(text))
+        Self(Id::Own(text))
     }
 
     /// `None`: it is too long, or holds what could be taken for more than an id somewhere.
     pub(super) fn sane(text: &[u8]) -> Option<Self> {
         let sane = matches!(text.len(), 1..=LONGEST) && IN_ID.has_all(text);
-        if sane { HeaderValue::from_bytes(text).ok().map(Self) } else { None }
+        if sane { Id::take_over(text).map(Self) } else { None }
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        correlation::text(&self.0)
+        self.0.as_str()
     }
 
-    pub(crate) fn value(&self) -> &HeaderValue {
-        &self.0
+    /// For answers that are not passed on.
+    pub(crate) fn header_value(&self) -> HeaderValue {
+        HeaderValue::from_str(self.as_str()).unwrap_or(HeaderValue::from_static("-"))
+    }
+}
+
+impl FieldValue for RequestId {
+    fn bytes(&self) -> &[u8] {
+        self.0.bytes()
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::io::Write;
 
-use http::HeaderValue;
 use uuid::Uuid;
 use uuid::fmt::Simple;
 
-use crate::{correlation, random};
+use super::id::Id;
+use crate::fields::FieldValue;
+use crate::random;
 
 /// A valid `traceparent`.
 #[derive(Clone)]
-pub(crate) struct TraceParent(HeaderValue);
+pub(crate) struct TraceParent(Id<LENGTH>);
 
 /// So long is one of version 00: `00-TRACE-PARENT-FLAGS`.
 const LENGTH: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
@@ -28,7 +29,7 @@ impl TraceParent {
             // There is room for all of them.
             let _ = room.write_all(part.as_bytes());
         }
-        Self(correlation::shared_value(text))
+        Self(Id::Own(text))
     }
 
     /// `None`: it is not valid (Trace Context 3.2.2, and 3.2.4 for versions to come).
@@ -45,22 +46,24 @@ impl TraceParent {
             _ => matches!(more, [] | [b'-', ..]),
         };
         let valid = lengths == [2, 32, 16, 2] && known.iter().all(is_hex) && names_one(trace) && names_one(parent);
-        if valid && may_go_on { HeaderValue::from_bytes(value).ok().map(Self) } else { None }
+        if valid && may_go_on { Id::take_over(value).map(Self) } else { None }
     }
 
     /// The trace's id: 32 hexadecimal digits.
     pub(crate) fn id(&self) -> &str {
-        correlation::text(&self.0).get(3..35).unwrap_or_default()
+        self.0.as_str().get(3..35).unwrap_or_default()
     }
+}
 
-    pub(crate) fn value(&self) -> &HeaderValue {
-        &self.0
+impl FieldValue for TraceParent {
+    fn bytes(&self) -> &[u8] {
+        self.0.bytes()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::TraceParent;
+    use super::{FieldValue, TraceParent};
 
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
     const PARENT: &str = "b7ad6b7169203331";
@@ -82,7 +85,7 @@ mod tests {
         ] {
             let text = format!("{version}-{TRACE}-{PARENT}-{more}");
             let taken = valid(&text).unwrap_or_else(|| panic!("{text}"));
-            assert_eq!((taken.id(), taken.value().to_str().unwrap()), (TRACE, text.as_str()));
+            assert_eq!((taken.id(), str::from_utf8(taken.bytes()).unwrap()), (TRACE, text.as_str()));
         }
     }
 
@@ -131,7 +134,7 @@ mod tests {
     fn one_that_is_begun_is_valid_and_not_sampled() {
         let (first, second) = (TraceParent::begin(), TraceParent::begin());
         for begun in [&first, &second] {
-            let text = begun.value().to_str().unwrap();
+            let text = str::from_utf8(begun.bytes()).unwrap();
             assert!(text.starts_with("00-") && text.ends_with("-00") && valid(text).is_some(), "{text}");
         }
         assert_ne!(first.id(), second.id());

@@ -1,10 +1,9 @@
 //! What the fields stand in: lines, as they were read or as they were put on.
 
 use bytes::Bytes;
-use http::HeaderValue;
 use zeroize::Zeroize;
 
-use super::{FieldLine, write_line};
+use super::{FieldLine, FieldValue, write_line};
 
 /// Room for what is usually put on.
 const USUALLY: usize = 512;
@@ -39,8 +38,8 @@ pub(super) enum Source {
 
 impl Source {
     /// That of a value that is put on.
-    pub(super) fn of(value: &HeaderValue) -> Self {
-        if value.is_sensitive() { Self::Secret } else { Self::Put }
+    pub(super) fn of(value: &impl FieldValue) -> Self {
+        if value.is_secret() { Self::Secret } else { Self::Put }
     }
 }
 

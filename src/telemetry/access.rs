@@ -172,7 +172,7 @@ impl AccessRecord {
     pub(crate) fn answered_itself(&mut self, answer: &mut Response<()>) {
         self.status = Some(answer.status());
         self.answered_by = Some(AnsweredBy::Sidekey);
-        answer.headers_mut().insert(&X_REQUEST_ID, self.request_id().value().clone());
+        answer.headers_mut().insert(&X_REQUEST_ID, self.request_id().header_value());
     }
 
     /// sidekey refused it. Only the log sees the whole chain of causes.

@@ -1,0 +1,34 @@
+//! An id, of ASCII: sidekey's own, or one that came.
+
+use http::HeaderValue;
+
+use crate::fields::FieldValue;
+
+/// `LENGTH`: that of sidekey's own.
+#[derive(Clone)]
+pub(super) enum Id<const LENGTH: usize> {
+    Own([u8; LENGTH]),
+    TakenOver(HeaderValue),
+}
+
+impl<const LENGTH: usize> Id<LENGTH> {
+    /// `None`: it cannot stand in a field.
+    pub(super) fn take_over(text: &[u8]) -> Option<Self> {
+        HeaderValue::from_bytes(text).ok().map(Self::TakenOver)
+    }
+
+    /// That all of it is UTF-8 is seen in fewer looks than one a byte.
+    pub(super) fn as_str(&self) -> &str {
+        str::from_utf8(self.bytes()).unwrap_or_default()
+    }
+}
+
+/// sidekey's own are of hexadecimal digits and hyphens.
+impl<const LENGTH: usize> FieldValue for Id<LENGTH> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(text) => text,
+            Self::TakenOver(value) => value.as_bytes(),
+        }
+    }
+}
