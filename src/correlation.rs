@@ -39,9 +39,8 @@ impl Correlation {
             .filter(|value| !callers.have_token_in(value))
             .and_then(RequestId::sane);
         let trace = only(Field::TraceParent, &TRACE_PARENT).and_then(TraceParent::valid);
-        let trace = trace.filter(|trace| {
-            !callers.have_token_in(trace.bytes()) && !callers.have_token_in(trace.id().as_bytes())
-        });
+        let trace = trace
+            .filter(|trace| !callers.have_token_in(trace.bytes()) && !callers.have_token_in(trace.id().as_bytes()));
         Self {
             taken_over: request_id.is_some(),
             request_id: request_id.unwrap_or_else(|| RequestId::new(now)),

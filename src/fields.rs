@@ -208,6 +208,7 @@ impl Fields {
         }
     }
 
+    #[inline(never)]
     fn move_in(&mut self, room: Room) {
         (self.texts.put, self.lines) = (room.put, room.lines);
     }

@@ -7,8 +7,7 @@ use std::rc::Rc;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, LOCATION, TE, TRANSFER_ENCODING,
 };
-use http::uri::PathAndQuery;
-use http::{Extensions, Method, Uri, Version};
+use http::{Extensions, Method, Version};
 use http_body::Body;
 use smallvec::SmallVec;
 
@@ -16,7 +15,7 @@ pub(crate) use self::presence::{Field, Presence};
 use crate::alias;
 use crate::caller::Caller;
 use crate::fields::{Fields, ascii};
-use crate::message::{Request, RequestHead};
+use crate::message::{Path, Request, RequestHead};
 use crate::policy::{self, Grant};
 use crate::route::Spoken;
 use crate::scrub;
@@ -92,7 +91,7 @@ pub(crate) fn prepare_own(mut head: RequestHead, grant: &mut Grant) -> Box<Outgo
 }
 
 /// Takes off a request's header what may not cross, its framing too, and puts on where it goes.
-pub(crate) fn readdress(head: &mut RequestHead, presence: Presence, upstream: &Upstream, path: PathAndQuery) {
+pub(crate) fn readdress(head: &mut RequestHead, presence: Presence, upstream: &Upstream, path: Path) {
     let wants_trailers = presence.of_field(Field::Te) && names_token(&head.fields, &TE, "trailers");
     remove(&mut head.fields, |name| may_not_cross(name, upstream.managed(), is_hop_or_origin));
     head.fields.put(&HOST, upstream.origin().host_header());
@@ -103,7 +102,7 @@ pub(crate) fn readdress(head: &mut RequestHead, presence: Presence, upstream: &U
         head.fields.put(&TE, &HeaderValue::from_static("trailers"));
         head.fields.put(&CONNECTION, &HeaderValue::from_static("TE"));
     }
-    head.uri = Uri::from(path);
+    (head.authority, head.path) = (None, path);
     head.version = Version::HTTP_11;
     // hyper's own handles: nothing of the caller's connection goes with the request.
     head.extensions = Extensions::new();

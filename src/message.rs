@@ -1,16 +1,21 @@
-//! Heads of messages as the path has them, whichever version of HTTP they came in.
+//! Messages as the path has them, whichever version of HTTP they came in.
 
-use http::uri::PathAndQuery;
-use http::{Extensions, Method, StatusCode, Uri, Version, request, response};
+mod path;
+
+use http::uri::{Authority, Scheme};
+use http::{Extensions, Method, StatusCode, Version, request, response};
 use hyper::ext::ReasonPhrase;
 
+pub(crate) use self::path::Path;
 use crate::fields::Fields;
 
 /// The head of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestHead {
     pub(crate) method: Method,
-    pub(crate) uri: Uri,
+    /// That of the target, if it has one (RFC 9112 3.2.2).
+    pub(crate) authority: Option<Authority>,
+    pub(crate) path: Path,
     pub(crate) version: Version,
     pub(crate) fields: Fields,
     /// What one version of HTTP alone has to say.
@@ -39,19 +44,34 @@ pub(crate) struct Response<B> {
     pub(crate) body: B,
 }
 
-impl From<&RequestHead> for http::Request<()> {
-    fn from(head: &RequestHead) -> Self {
-        let mut request = Self::new(());
-        *request.method_mut() = head.method.clone();
-        *request.uri_mut() = head.uri.clone();
-        *request.headers_mut() = head.fields.to_map();
-        request
+impl RequestHead {
+    /// One without fields.
+    pub(crate) fn new(method: Method, path: Path) -> Self {
+        let (fields, extensions) = (Fields::default(), Extensions::new());
+        Self { method, authority: None, path, version: Version::HTTP_11, fields, extensions }
+    }
+}
+
+impl From<request::Parts> for RequestHead {
+    fn from(parts: request::Parts) -> Self {
+        let request::Parts { method, uri, version, headers, extensions, .. } = parts;
+        // What is of another scheme asks for nothing here.
+        let is_http = uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
+        let path = uri.path_and_query().filter(|_| is_http).map(Path::from).unwrap_or_default();
+        Self { method, authority: uri.authority().cloned(), path, version, fields: (&headers).into(), extensions }
     }
 }
 
 impl<B> Response<B> {
     pub(crate) fn map<C>(self, change: impl FnOnce(B) -> C) -> Response<C> {
         Response { head: self.head, body: change(self.body) }
+    }
+}
+
+impl From<response::Parts> for ResponseHead {
+    fn from(parts: response::Parts) -> Self {
+        let response::Parts { status, version, headers, .. } = parts;
+        Self { status, version, fields: (&headers).into(), reason: None }
     }
 }
 
@@ -68,31 +88,5 @@ impl<B> From<Response<B>> for http::Response<B> {
         *response.status_mut() = head.status;
         *response.headers_mut() = head.fields.to_map();
         response
-    }
-}
-
-impl RequestHead {
-    /// One without fields.
-    pub(crate) fn new(method: Method, uri: Uri) -> Self {
-        Self { method, uri, version: Version::HTTP_11, fields: Fields::default(), extensions: Extensions::new() }
-    }
-
-    /// Path and query, as they are written.
-    pub(crate) fn target(&self) -> &str {
-        self.uri.path_and_query().map_or("/", PathAndQuery::as_str)
-    }
-}
-
-impl From<request::Parts> for RequestHead {
-    fn from(parts: request::Parts) -> Self {
-        let request::Parts { method, uri, version, headers, extensions, .. } = parts;
-        Self { method, uri, version, fields: (&headers).into(), extensions }
-    }
-}
-
-impl From<response::Parts> for ResponseHead {
-    fn from(parts: response::Parts) -> Self {
-        let response::Parts { status, version, headers, .. } = parts;
-        Self { status, version, fields: (&headers).into(), reason: None }
     }
 }

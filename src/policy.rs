@@ -5,7 +5,6 @@ pub(crate) mod rules;
 
 use std::mem;
 
-use http::uri::PathAndQuery;
 use http::{HeaderName, Method};
 
 use self::path::AmbiguousPath;
@@ -14,7 +13,7 @@ use self::rules::{Rules, Verdict};
 use crate::alias;
 use crate::caller::Caller;
 use crate::fields::Fields;
-use crate::message::RequestHead;
+use crate::message::{Path, RequestHead};
 use crate::route::Target;
 
 /// Why a request is refused.
@@ -153,8 +152,8 @@ impl Grant {
     }
 
     /// Takes out what was asked for, to be put on the request: nobody asks what it was after that.
-    pub(crate) fn take_path(&mut self) -> PathAndQuery {
-        mem::replace(&mut self.target.path, PathAndQuery::from_static("/"))
+    pub(crate) fn take_path(&mut self) -> Path {
+        mem::take(&mut self.target.path)
     }
 
     /// Why it would have been refused, were the rules in force.

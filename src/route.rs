@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::Uri;
 use http::header::HOST;
-use http::uri::PathAndQuery;
 
 use crate::byte_set::ByteSet;
 use crate::config;
 use crate::fields::{Fields, ascii};
-use crate::message::RequestHead;
+use crate::message::{Path, RequestHead};
 use crate::upstream::{Host, Upstream};
 
 /// Why a request means no upstream.
@@ -47,8 +45,8 @@ impl<T> Sorted<T> {
         Self(entries.into_iter().collect())
     }
 
-    fn get(&self, key: &str) -> Option<&T> {
-        let at = self.0.binary_search_by(|(entry, _)| (**entry).cmp(key)).ok()?;
+    fn get(&self, key: &[u8]) -> Option<&T> {
+        let at = self.0.binary_search_by(|(entry, _)| entry.as_bytes().cmp(key)).ok()?;
         self.0.get(at).map(|(_, value)| value)
     }
 }
@@ -64,7 +62,7 @@ struct Door {
 pub(crate) struct Target {
     pub(crate) upstream: Rc<Upstream>,
     /// As it goes on the wire: byte for byte what the caller sent, less the prefix.
-    pub(crate) path: PathAndQuery,
+    pub(crate) path: Path,
     pub(crate) spoken: Spoken,
 }
 
@@ -101,7 +99,7 @@ impl Routes {
         if head.method.as_str().eq_ignore_ascii_case("CONNECT") {
             return Err(RouteError::Tunnel);
         }
-        let authority = Authority::of(&head.uri, &head.fields);
+        let authority = Authority::of(head);
         let door = self.listeners.get(listener).ok_or(RouteError::UnknownHost)?;
         // RFC 9112 3.2: only HTTP/1.0 may leave Host out, and it then means whom it has reached.
         let host = authority.as_ref().map(Authority::host).transpose()?;
@@ -109,26 +107,26 @@ impl Routes {
             Some(host) if !door.own_names.iter().any(|name| **name == **host) => (self.find_host(door, host)?, false),
             _ => match door.only {
                 Some(only) => (only, false),
-                None => (self.find_name(first_segment(head.uri.path()))?, true),
+                None => (self.find_name(first_segment(head.path.text()))?, true),
             },
         };
         let upstream = Rc::clone(self.upstreams.get(index).ok_or(RouteError::UnknownName)?);
-        let path = path_for(&head.uri, prefixed.then_some(upstream.name())).ok_or(RouteError::UnknownName)?;
+        let path = path_for(&head.path, prefixed.then_some(upstream.name())).ok_or(RouteError::UnknownName)?;
         let authority = authority.and_then(|authority| authority.kept(&head.fields));
         let spoken = Spoken { authority, prefixed, tls: door.tls };
         Ok(Target { upstream, path, spoken })
     }
 
     fn find_host(&self, door: &Door, host: &str) -> Result<usize, RouteError> {
-        let index = match (self.hosts.get(host), host.strip_suffix(".localhost")) {
+        let index = match (self.hosts.get(host.as_bytes()), host.strip_suffix(".localhost")) {
             (Some(index), _) => index.ok_or(RouteError::AmbiguousHost)?,
-            (None, Some(name)) => self.find_name(name)?,
+            (None, Some(name)) => self.find_name(name.as_bytes())?,
             (None, None) => return Err(RouteError::UnknownHost),
         };
         if door.only.is_none_or(|only| only == index) { Ok(index) } else { Err(RouteError::UnknownHost) }
     }
 
-    fn find_name(&self, name: &str) -> Result<usize, RouteError> {
+    fn find_name(&self, name: &[u8]) -> Result<usize, RouteError> {
         self.names.get(name).copied().ok_or(RouteError::UnknownName)
     }
 }
@@ -155,9 +153,9 @@ enum Authority<'a> {
 
 impl<'a> Authority<'a> {
     /// That of an absolute target, else that of `Host` (RFC 9112 3.2.2).
-    fn of(uri: &'a Uri, fields: &'a Fields) -> Option<Self> {
-        let of_target = uri.authority().map(|authority| Self::OfTarget(authority.as_str()));
-        of_target.or_else(|| fields.get(&HOST).map(Self::OfHost))
+    fn of(head: &'a RequestHead) -> Option<Self> {
+        let of_target = head.authority.as_ref().map(|authority| Self::OfTarget(authority.as_str()));
+        of_target.or_else(|| head.fields.get(&HOST).map(Self::OfHost))
     }
 
     fn host(&self) -> Result<Cow<'a, str>, RouteError> {
@@ -201,34 +199,31 @@ fn is_port(text: &str) -> bool {
         || text.strip_prefix(':').is_some_and(|digits| digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn first_segment(path: &str) -> &str {
-    let path = path.strip_prefix('/').unwrap_or(path);
+fn first_segment(path: &[u8]) -> &[u8] {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
     // Most are short: a search made for long texts would cost more.
-    let end = path.bytes().position(|byte| byte == b'/').unwrap_or(path.len());
+    let end = path.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(path.len());
     path.get(..end).unwrap_or(path)
 }
 
-/// The request's path and query, less `/prefix`: `/` where nothing is left.
-fn path_for(uri: &Uri, prefix: Option<&str>) -> Option<PathAndQuery> {
-    let whole = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+/// The request's path and query, less `/prefix`: `/` where nothing is left. Nearly always, nothing is copied.
+fn path_for(path: &Path, prefix: Option<&str>) -> Option<Path> {
+    let whole = &**path.text();
     let Some(prefix) = prefix else {
-        return match uri.path_and_query() {
-            Some(path) if whole.starts_with('/') => Some(path.clone()),
-            // An absolute target without a path: `http://host?query`.
-            _ => rooted(whole),
-        };
+        // An absolute target may have no path: `http://host?query`.
+        return Some(if whole.starts_with(b"/") { path.clone() } else { rooted(whole) });
     };
-    let rest = whole.strip_prefix('/')?.strip_prefix(prefix)?;
-    if rest.starts_with('/') { PathAndQuery::try_from(rest).ok() } else { rooted(rest) }
+    let rest = whole.strip_prefix(b"/")?.strip_prefix(prefix.as_bytes())?;
+    Some(if rest.starts_with(b"/") { path.after(whole.len() - rest.len()) } else { rooted(rest) })
 }
 
-fn rooted(rest: &str) -> Option<PathAndQuery> {
-    PathAndQuery::try_from(format!("/{}", rest.strip_prefix('/').unwrap_or(rest))).ok()
+fn rooted(rest: &[u8]) -> Path {
+    Path::new([b"/", rest.strip_prefix(b"/").unwrap_or(rest)].concat().into())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{first_segment, host_of, path_for};
+    use super::{Path, first_segment, host_of, path_for};
 
     #[test]
     fn an_authority_is_a_host_and_perhaps_a_port() {
@@ -258,17 +253,23 @@ mod tests {
             ("http://api.imagga.com?q", None, "/?q"),
             ("http://localhost/imagga/v2", Some("imagga"), "/v2"),
         ] {
-            let uri = target.parse().unwrap();
-            assert_eq!(path_for(&uri, prefix).unwrap().as_str(), path, "{target}");
+            let uri: http::Uri = target.parse().unwrap();
+            let whole = Path::from(uri.path_and_query().unwrap());
+            assert_eq!(path_for(&whole, prefix).unwrap().as_str(), path, "{target}");
         }
     }
 
     #[test]
     fn the_first_segment_is_not_decoded() {
-        assert_eq!(first_segment("/imagga/v2"), "imagga");
-        assert_eq!(first_segment("/imagga"), "imagga");
-        assert_eq!(first_segment("/%69magga/v2"), "%69magga");
-        assert_eq!(first_segment("//imagga"), "");
-        assert_eq!(first_segment("/"), "");
+        for (path, first) in [
+            ("/imagga/v2", "imagga"),
+            ("/imagga", "imagga"),
+            ("/imagga?/v2", "imagga"),
+            ("/%69magga/v2", "%69magga"),
+            ("//imagga", ""),
+            ("/", ""),
+        ] {
+            assert_eq!(first_segment(path.as_bytes()), first.as_bytes(), "{path}");
+        }
     }
 }

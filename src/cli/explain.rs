@@ -234,7 +234,7 @@ fn request(asked: &Asked) -> Result<RequestHead, ExplainError> {
     let url: Uri = asked.url.parse().map_err(|_| ExplainError::Request("URL"))?;
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     let authority = url.authority().map_or("localhost", |authority| authority.as_str());
-    let mut head = RequestHead::new(method, path.parse().map_err(|_| ExplainError::Request("URL"))?);
+    let mut head = RequestHead::new(method, path.to_owned().into());
     for field in &asked.headers {
         let (name, value) = field.split_once(':').ok_or(ExplainError::Request("--header"))?;
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ExplainError::Request("--header"))?;

@@ -126,7 +126,7 @@ impl Hmac {
 
     /// The text to be signed. The names that it has are appended to `listed`, parted by spaces.
     fn signing_text(&self, head: &RequestHead, listed: &mut Vec<u8>) -> Result<Vec<u8>, PlaceError> {
-        let target = head.target();
+        let target = head.path.as_str();
         // Enough for lines of ordinary length.
         let mut text = Vec::with_capacity(self.names.len() * 96 + target.len());
         for name in &self.names {

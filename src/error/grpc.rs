@@ -64,14 +64,15 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http::{Method, Uri};
+    use http::Method;
 
     use super::*;
     use crate::fields::tests::fields;
+    use crate::message::Path;
 
     fn asked_with(version: Version, content_type: &str) -> bool {
         let fields = fields(&[("content-type", content_type)]);
-        is_spoken(&RequestHead { version, fields, ..RequestHead::new(Method::POST, Uri::default()) })
+        is_spoken(&RequestHead { version, fields, ..RequestHead::new(Method::POST, Path::default()) })
     }
 
     #[test]

@@ -70,8 +70,8 @@ pub fn headers(data: &[u8]) {
     let Some((&first, block)) = data.split_first() else { return };
     let Some(upstream) = UPSTREAMS.get(usize::from(first) % UPSTREAMS.len()) else { return };
     let sent = fields(block);
-    let uri = format!("/{}/x", upstream.name).parse().unwrap_or_default();
-    let mut head = RequestHead { fields: sent.clone(), ..RequestHead::new(Method::GET, uri) };
+    let path = format!("/{}/x", upstream.name).into();
+    let mut head = RequestHead { fields: sent.clone(), ..RequestHead::new(Method::GET, path) };
     head.fields.put(&HOST, &HeaderValue::from_static("localhost"));
     PATH.with(|path| {
         let Ok(target) = path.find(&head) else { panic!("no upstream for {head:?}") };

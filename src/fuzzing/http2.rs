@@ -1,8 +1,7 @@
 //! HTTP/2 requests: what is let through could have come by HTTP/1.1, and would have meant the same upstream and path.
 
 use http::header::{CONNECTION, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE};
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Uri, Version};
+use http::{HeaderValue, Request, Uri, Version};
 
 use super::path::{RequestPath, fields};
 use crate::message::RequestHead;
@@ -25,7 +24,7 @@ thread_local! {
 #[expect(clippy::panic, reason = "a panic is how a fuzz target says that something is wrong")]
 pub fn http2(data: &[u8]) {
     let Some(request) = let_through(data) else { return };
-    let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let authority = request.authority.as_ref().map(|authority| authority.as_str().as_bytes());
     let host = request.fields.get(&HOST);
     if authority.zip(host).is_some_and(|(authority, host)| !authority.eq_ignore_ascii_case(host)) {
         panic!("there are two authorities: {request:?}");
@@ -51,7 +50,9 @@ fn let_through(data: &[u8]) -> Option<RequestHead> {
     for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
         fields.remove(&name);
     }
-    let head = RequestHead::new(Method::GET, Uri::try_from(target).ok()?);
+    let mut request = Request::new(());
+    *request.uri_mut() = Uri::try_from(target).ok()?;
+    let head = RequestHead::from(request.into_parts().0);
     let mut head = RequestHead { version: Version::HTTP_2, fields, ..head };
     wire::check(&mut head).ok()?;
     Some(head)
@@ -59,9 +60,8 @@ fn let_through(data: &[u8]) -> Option<RequestHead> {
 
 /// The same request, with its authority in `Host`. `None`: it would not be read.
 fn in_http1(request: &RequestHead) -> Option<RequestHead> {
-    request.uri.path_and_query().map(PathAndQuery::as_str)?;
     let mut head = request.clone();
-    if let Some(authority) = request.uri.authority() {
+    if let Some(authority) = &request.authority {
         head.fields.put(&HOST, &HeaderValue::from_str(authority.as_str()).ok()?);
     }
     let mut bytes = Vec::new();

@@ -1,10 +1,9 @@
 //! Matching: a target and a `Host` mean one upstream and one path, byte for byte what was sent, or nothing.
 
+use http::HeaderValue;
 use http::header::HOST;
-use http::{HeaderValue, Method, Uri};
 
 use super::path::RequestPath;
-use crate::message::RequestHead;
 use crate::wire::request;
 
 const CONFIG: &str = "
@@ -40,12 +39,9 @@ thread_local! {
 pub fn matching(data: &[u8]) {
     let Some((target, host)) = std::str::from_utf8(data).ok().and_then(|text| text.split_once('\n')) else { return };
     let wire = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-    if request::alone(wire.as_bytes()).is_none() {
-        return;
-    }
-    let Ok(uri) = Uri::try_from(target) else { panic!("a target was read that is none: {target:?}") };
+    let Some(read_alone) = request::alone(wire.as_bytes()) else { return };
     let Ok(value) = HeaderValue::from_str(host.trim_matches([' ', '\t'])) else { return };
-    let mut head = RequestHead::new(Method::GET, uri);
+    let mut head = read_alone.head;
     head.fields.put(&HOST, &value);
     let found = PATH.with(|path| path.find(&head));
     let found = found.ok().map(|found| (found.upstream.name().to_owned(), found.path.to_string()));

@@ -96,7 +96,7 @@ fn say_again(head: &RequestHead) {
 
 /// As it is written: a query without a path is the root's.
 fn target(head: &RequestHead) -> String {
-    let target = head.target();
+    let target = head.path.as_str();
     format!("/{}", target.strip_prefix('/').unwrap_or(target))
 }
 

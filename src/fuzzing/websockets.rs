@@ -18,15 +18,15 @@ pub fn websockets(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use http::{Method, Uri};
+    use http::Method;
 
     use super::{handshake, websockets};
     use crate::fuzzing::path::fields;
     use crate::fuzzing::seeds;
-    use crate::message::RequestHead;
+    use crate::message::{Path, RequestHead};
 
     fn head(block: &[u8]) -> RequestHead {
-        RequestHead { fields: fields(block), ..RequestHead::new(Method::GET, Uri::default()) }
+        RequestHead { fields: fields(block), ..RequestHead::new(Method::GET, Path::default()) }
     }
 
     /// Each seed, and with each of its bytes made another, doubled, or left out.

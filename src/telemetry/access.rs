@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode};
 
 use crate::caller::{Caller, Callers};
@@ -17,7 +16,7 @@ use crate::correlation::{Correlation, RequestId, X_REQUEST_ID};
 use crate::error::{self, ProxyError};
 use crate::headers::{Outgoing, Presence};
 use crate::limits::LimitKind;
-use crate::message::{RequestHead, ResponseHead};
+use crate::message::{Path, RequestHead, ResponseHead};
 use crate::policy::PolicyError;
 use crate::telemetry::metrics::{self, Ended, Outcome};
 use crate::upstream::{BrokenAnswer, Exchange, Upstream};
@@ -32,7 +31,7 @@ pub(crate) struct AccessRecord {
     ended: Option<Instant>,
     method: Option<Method>,
     /// Of what was asked for, the query is never told.
-    path: Option<PathAndQuery>,
+    path: Path,
     correlation: Correlation,
     upstream: Option<Rc<Upstream>>,
     caller: Caller,
@@ -86,15 +85,15 @@ impl AccessRecord {
     pub(crate) fn begin(head: &RequestHead, presence: Presence, callers: &Callers) -> Self {
         let began = Instant::now();
         let correlation = Correlation::begin(&head.fields, presence, callers, began);
-        Self::new(began, Some(head.method.clone()), head.uri.path_and_query().cloned(), correlation)
+        Self::new(began, Some(head.method.clone()), head.path.clone(), correlation)
     }
 
     /// Something came that was no request.
     pub(crate) fn malformed() -> Self {
-        Self::new(Instant::now(), None, None, Correlation::new())
+        Self::new(Instant::now(), None, Path::default(), Correlation::new())
     }
 
-    fn new(began: Instant, method: Option<Method>, path: Option<PathAndQuery>, correlation: Correlation) -> Self {
+    fn new(began: Instant, method: Option<Method>, path: Path, correlation: Correlation) -> Self {
         metrics::on_worker(|account| account.in_flight.add(1));
         Self {
             began,

@@ -60,7 +60,7 @@ mod tests {
             .header("sec-websocket-protocol", "chat");
         let mut head = RequestHead::from(asked.body(()).unwrap().into_parts().0);
         put_on(&mut head);
-        assert_eq!((&head.method, head.uri.path()), (&Method::CONNECT, "/socket"));
+        assert_eq!((&head.method, head.path.path()), (&Method::CONNECT, "/socket"));
         assert_eq!(head.fields.len(), 2, "{:?}", head.fields);
         assert!(head.fields.has(&SEC_WEBSOCKET_VERSION));
         assert_eq!(head.fields.get(&SEC_WEBSOCKET_PROTOCOL), Some(&b"chat"[..]));

@@ -8,6 +8,8 @@ use http::HeaderValue;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
 use rustls::pki_types::ServerName;
 
+use crate::message::Path;
+
 /// `scheme://host[:port]`, and nothing more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
@@ -36,11 +38,11 @@ pub(crate) struct Target {
 
 impl Target {
     /// The whole URL of a request.
-    pub(super) fn uri(&self, path: Option<&PathAndQuery>) -> Option<Uri> {
+    pub(super) fn uri(&self, path: &Path) -> Option<Uri> {
         let mut parts = Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone()?);
-        parts.path_and_query = Some(path?.clone());
+        parts.path_and_query = Some(PathAndQuery::from_maybe_shared(path.text().clone()).ok()?);
         Uri::from_parts(parts).ok()
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn may_be_acted_on_twice(head: &RequestHead, never: &Rules) -> bool {
     let may = is_idempotent(&head.method)
         || (matches!(head.method, Method::POST | Method::PATCH)
             && head.fields.get(&IDEMPOTENCY_KEY).is_some_and(|key| !key.is_empty()));
-    let is_never = || match PlainPath::read(head.uri.path()) {
+    let is_never = || match PlainPath::read(head.path.path()) {
         Ok(path) => matches!(never.judge(&head.method, &path), Verdict::DeniedBy(_)),
         Err(_) => true,
     };

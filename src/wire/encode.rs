@@ -9,12 +9,12 @@ use crate::message::{RequestHead, ResponseHead};
 pub(crate) fn request_head(head: &RequestHead, out: &mut Vec<u8>) {
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
-    let target = head.target();
+    let target = head.path.text();
     // A URL may have a query and no path, which is the root's (RFC 9112 3.2.1).
-    if !target.starts_with('/') {
+    if !target.starts_with(b"/") {
         out.push(b'/');
     }
-    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(target);
     out.extend_from_slice(b" HTTP/1.1\r\n");
     head.fields.write(out);
     out.extend_from_slice(b"\r\n");

@@ -2,8 +2,8 @@
 //! (RFC 9113 8.2, 8.3). Connection-specific fields and pseudo-fields that are odd or missing, h2 refuses itself.
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderValue};
-use http::uri::{PathAndQuery, Scheme};
-use http::{Method, Uri, Version};
+use http::uri::Authority;
+use http::{Method, Version};
 use hyper::ext::Protocol;
 
 use super::fields::decimal;
@@ -24,11 +24,12 @@ pub(crate) fn check(head: &mut RequestHead) -> Result<(), Malformed> {
     }
     check_fields(&head.fields)?;
     check_length(&head.fields)?;
-    // RFC 8441 4: with `:protocol`, it has a path as any other.
-    if head.method != Method::CONNECT || head.extensions.get::<Protocol>().is_some() {
-        check_target(&head.uri)?;
+    // RFC 8441 4: with `:protocol`, it has a path as any other. Of a scheme that is not HTTP's, there is none.
+    let has_path = head.method != Method::CONNECT || head.extensions.get::<Protocol>().is_some();
+    if has_path && !is_path(head.path.text()) {
+        return Err(Malformed::Target);
     }
-    check_authority(&head.uri, &head.fields)?;
+    check_authority(head.authority.as_ref(), &head.fields)?;
     join_cookie(&mut head.fields)
 }
 
@@ -54,16 +55,9 @@ fn check_length(fields: &Fields) -> Result<(), Malformed> {
     }
 }
 
-/// `:path` is a path, and `:scheme`, which means nothing here, one of HTTP.
-fn check_target(uri: &Uri) -> Result<(), Malformed> {
-    let is_http = uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
-    let path = uri.path_and_query().map(PathAndQuery::as_str).unwrap_or_default();
-    if is_http && is_path(path.as_bytes()) { Ok(()) } else { Err(Malformed::Target) }
-}
-
 /// RFC 9113 8.3.1: there may be two names of where it goes, but not for two places.
-fn check_authority(uri: &Uri, fields: &Fields) -> Result<(), Malformed> {
-    match (uri.authority(), fields.single(&HOST)) {
+fn check_authority(authority: Option<&Authority>, fields: &Fields) -> Result<(), Malformed> {
+    match (authority, fields.single(&HOST)) {
         (None, Ok(None)) | (_, Err(Repeated)) => Err(Malformed::Host),
         (Some(authority), Ok(Some(host))) if !host.eq_ignore_ascii_case(authority.as_str().as_bytes()) => {
             Err(Malformed::TwoAuthorities)

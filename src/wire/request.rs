@@ -10,7 +10,7 @@ pub(super) use self::line::is_path;
 use super::body::Decoder;
 use super::fields::{Block, FramingFields};
 use super::{MAX_HEADER_BYTES, Malformed};
-use crate::message::RequestHead;
+use crate::message::{Path, RequestHead};
 
 /// What an HTTP/2 caller begins with (RFC 9113 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -98,10 +98,15 @@ impl RequestReader {
         let method = fields.text().get(..line.method).unwrap_or_default();
         let method = Method::from_bytes(method).map_err(|_| Malformed::RequestLine)?;
         let target = fields.text().slice(line.method + 1..line.target);
-        let uri = Uri::from_maybe_shared(target).map_err(|_| Malformed::Target)?;
+        let (authority, path) = if target.starts_with(b"/") {
+            (None, Path::new(target))
+        } else {
+            let uri = Uri::from_maybe_shared(target).map_err(|_| Malformed::Target)?;
+            (uri.authority().cloned(), uri.path_and_query().map(Path::from).unwrap_or_default())
+        };
         let version = if line.is_http10 { Version::HTTP_10 } else { Version::HTTP_11 };
         Ok(FramedRequest {
-            head: RequestHead { version, fields, ..RequestHead::new(method, uri) },
+            head: RequestHead { authority, version, fields, ..RequestHead::new(method, path) },
             body: body_of(framing),
             keeps_alive: framing.keeps_alive(line.is_http10),
             asks_for_websocket: asks_for_websocket(line, framing),

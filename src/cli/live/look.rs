@@ -4,7 +4,6 @@
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use http::Uri;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderValue, USER_AGENT};
 use tokio::time::timeout;
 
@@ -104,7 +103,7 @@ fn say_which_is_taken(upstream: &Upstream, report: &mut Report<'_>) {
 
 /// Asks as a caller would, if the rules of the upstream let anyone.
 async fn ask(upstream: &Rc<Upstream>, probe: &Probe) -> Result<Answer, ProxyError> {
-    let mut head = RequestHead::new(probe.method.clone(), Uri::from(probe.path.clone()));
+    let mut head = RequestHead::new(probe.method.clone(), (&probe.path).into());
     for (name, value) in [
         (USER_AGENT, concat!("sidekey/", env!("CARGO_PKG_VERSION"))),
         (ACCEPT, "application/json, */*;q=0.5"),
@@ -113,7 +112,7 @@ async fn ask(upstream: &Rc<Upstream>, probe: &Probe) -> Result<Answer, ProxyErro
         head.fields.put(&name, &HeaderValue::from_static(value));
     }
     let spoken = Spoken { authority: None, prefixed: false, tls: false };
-    let target = Target { upstream: Rc::clone(upstream), path: probe.path.clone(), spoken };
+    let target = Target { upstream: Rc::clone(upstream), path: (&probe.path).into(), spoken };
     let mut grant = policy::decide(&Caller::Anyone, target, &head)?;
     let outgoing = headers::prepare_own(head, &mut grant);
     let authorized = credential::authorize(grant, outgoing).await?;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use http::Method;
-use http::uri::PathAndQuery;
 use tracing::Level;
 
 use super::{AccessRecord, AnsweredBy};
@@ -81,8 +80,7 @@ impl Told for Line<'_> {
 
 fn path(record: &AccessRecord) -> &str {
     // RFC 9112 3.2.3: the target of `CONNECT` has none.
-    let written = || record.path.as_ref().map_or("", PathAndQuery::path);
-    if record.method.is_some() { written() } else { "-" }
+    if record.method.is_some() { record.path.path() } else { "-" }
 }
 
 fn tell_phases(phases: &Phases, fields: &mut impl Fields) {

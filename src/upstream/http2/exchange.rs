@@ -112,7 +112,9 @@ impl Line {
     /// RFC 9113 8.2.2 and 8.3.1: where it goes is said by the origin alone, and nothing is left that concerns an HTTP/1.1
     /// connection. `TE` has been reduced to `trailers` before.
     fn translate(&self, head: &RequestHead) -> Result<Request<()>, StreamError> {
-        let mut request = Request::from(head);
+        let mut request = Request::new(());
+        *request.method_mut() = head.method.clone();
+        *request.headers_mut() = head.fields.to_map();
         for name in [HOST, CONNECTION, TRANSFER_ENCODING] {
             request.headers_mut().remove(name);
         }
@@ -123,7 +125,7 @@ impl Line {
             request.extensions_mut().insert(Protocol::from_static("websocket"));
         }
         *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = self.target.uri(head.uri.path_and_query()).ok_or(StreamError::NotSayable)?;
+        *request.uri_mut() = self.target.uri(&head.path).ok_or(StreamError::NotSayable)?;
         Ok(request)
     }
 }

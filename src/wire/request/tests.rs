@@ -26,7 +26,9 @@ fn read(pieces: &[&[u8]]) -> (Vec<Told>, Option<Malformed>) {
                         let fields = head.fields.iter();
                         let fields: String =
                             fields.map(|line| format!(" {}={:?}", text(line.name), text(line.value))).collect();
-                        told.push((format!("{} {}{fields}", head.method, head.uri), Vec::new()));
+                        let authority =
+                            head.authority.map(|authority| format!("http://{authority}")).unwrap_or_default();
+                        told.push((format!("{} {authority}{}{fields}", head.method, head.path), Vec::new()));
                         body = Some(framed);
                     }
                     Ok(None) => break,
