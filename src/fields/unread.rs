@@ -18,11 +18,9 @@ impl Unread {
     /// One more has come, whose line begins, and whose name ends, so far from the beginning of the block; `value` is what
     /// follows its colon. A block is never so long that this could not be told.
     pub(crate) fn note(&mut self, begin: usize, colon: usize, value: &[u8]) {
-        let after_blanks = value.trim_ascii_start();
-        let blanks = value.len() - after_blanks.len();
-        let length = after_blanks.trim_ascii_end().len();
+        let is_usual = is_usual(value);
+        let (blanks, length) = if is_usual { (1, value.len() - 1) } else { trimmed(value) };
         let at = colon + 1 + blanks;
-        let is_usual = value.first() == Some(&b' ') && value.len() == 1 + length;
         let [begin, colon, value, end] = [begin, colon, at, at + length].map(|at| at as u32);
         self.0.settle_in();
         self.0.lines.push(Place { source: Source::Read, is_usual, begin, colon, value, end });
@@ -39,4 +37,16 @@ impl Unread {
         fields.texts.read = text.freeze();
         fields
     }
+}
+
+/// Whether a value stands behind one space, with none behind it.
+fn is_usual(value: &[u8]) -> bool {
+    let is_seen = |byte: Option<&u8>| byte.is_some_and(|byte| *byte > b' ');
+    value.first() == Some(&b' ') && is_seen(value.get(1)) && is_seen(value.last())
+}
+
+/// How many blanks are before a value, and how long it is without those behind it.
+fn trimmed(value: &[u8]) -> (usize, usize) {
+    let text = value.trim_ascii_start();
+    (value.len() - text.len(), text.trim_ascii_end().len())
 }

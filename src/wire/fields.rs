@@ -134,9 +134,12 @@ fn value_length(bytes: &[u8]) -> usize {
     let (chunks, rest) = bytes.as_chunks();
     for (index, chunk) in chunks.iter().enumerate() {
         let octets = Octets::new(*chunk);
-        let found = octets.below(b' ').or(octets.equal_to(DELETE)).first();
+        let Some(found) = octets.below(b' ').or(octets.equal_to(DELETE)).first() else { continue };
+        if chunk.get(found).is_some_and(ends) {
+            return index * AT_ONCE + found;
+        }
         // A tab is found, too, and legal: hardly any value has one.
-        if let Some(at) = found.and_then(|found| chunk.iter().skip(found).position(ends).map(|more| found + more)) {
+        if let Some(at) = chunk.iter().position(ends) {
             return index * AT_ONCE + at;
         }
     }
