@@ -92,7 +92,7 @@ pub(crate) fn decide(caller: &Caller, target: Target, head: &RequestHead) -> Res
     }
     let upstream = &target.upstream;
     let callers_rules = caller.rules_for(upstream.name()).ok_or(PolicyError::NotForCaller)?;
-    let judged = Sought { method: &head.method, fields: &head.fields, path: target.path.path() }
+    let judged = Sought { method: &head.method, fields: &head.fields, path: &target.path }
         .judge([upstream.rules(), callers_rules]);
     match (judged.map(drop), upstream.mode()) {
         (Ok(()), _) => Ok(Grant { target, reported: None }),
@@ -105,8 +105,8 @@ pub(crate) fn decide(caller: &Caller, target: Target, head: &RequestHead) -> Res
 pub(crate) struct Sought<'a> {
     pub(crate) method: &'a Method,
     pub(crate) fields: &'a Fields,
-    /// As it goes upstream, without its query.
-    pub(crate) path: &'a str,
+    /// As it goes upstream.
+    pub(crate) path: &'a Path,
 }
 
 impl Sought<'_> {
@@ -119,7 +119,7 @@ impl Sought<'_> {
         if let Some(name) = self.fields.names().find(|name| names_another(name)) {
             return Err(PolicyError::Override(String::from_utf8_lossy(name).into()));
         }
-        let path = PlainPath::read(self.path)?;
+        let path = PlainPath::read(self.path.path())?;
         let verdicts = rules.map(|rules| rules.judge(self.method, &path));
         for verdict in verdicts {
             match verdict {

@@ -184,7 +184,7 @@ fn say_target(config: &Config, target: &Target, head: &RequestHead, lines: &mut 
 
 fn say_rules(caller: &Caller, target: &Target, head: &RequestHead, lines: &mut Lines<'_>) -> io::Result<()> {
     let Some(callers_rules) = caller.rules_for(target.upstream.name()) else { return Ok(()) };
-    let sought = Sought { method: &head.method, fields: &head.fields, path: target.path.path() };
+    let sought = Sought { method: &head.method, fields: &head.fields, path: &target.path };
     let Ok(verdicts) = sought.judge([target.upstream.rules(), callers_rules]) else { return Ok(()) };
     for (verdict, whose) in verdicts.iter().zip(["", ", for this caller"]) {
         match verdict {

@@ -27,7 +27,7 @@ impl Path {
 
     /// Without its query.
     pub(crate) fn path(&self) -> &str {
-        self.as_str().get(..self.query).unwrap_or_default()
+        str::from_utf8(self.text.get(..self.query).unwrap_or_default()).unwrap_or_default()
     }
 
     pub(crate) fn text(&self) -> &Bytes {
