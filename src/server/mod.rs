@@ -9,6 +9,7 @@ mod body;
 mod connection;
 mod crew;
 mod curfew;
+mod date;
 mod dealer;
 pub(crate) mod descriptors;
 mod entrance;

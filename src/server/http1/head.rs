@@ -1,8 +1,5 @@
 //! The head of an answer as it leaves: how its body is framed (RFC 9112 6), and whether the connection goes on after it.
 
-use std::cell::RefCell;
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TE, TRAILER, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 use http_body::Body;
@@ -11,13 +8,9 @@ use crate::answer::AnswerBody;
 use crate::fields::Fields;
 use crate::headers::names_token;
 use crate::message::ResponseHead;
+use crate::server::date;
 use crate::wire::encode::{self, field_line};
 use crate::wire::request::FramedRequest;
-
-thread_local! {
-    /// The second that was told last, and how: a calendar is consulted once a second, not once an answer.
-    static NOW: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
-}
 
 /// The terms on which a request is answered: what it says of its answer.
 pub(super) struct Terms {
@@ -98,7 +91,7 @@ impl Terms {
             Framing::Nothing | Framing::UntilClose => {}
         }
         if !said.date {
-            write_date(out);
+            date::tell(|date| field_line(&DATE, date.as_bytes(), out));
         }
         out.extend_from_slice(b"\r\n");
         (framing, is_last)
@@ -154,16 +147,4 @@ struct Said {
 fn announced_trailers(fields: &Fields) -> Vec<HeaderName> {
     let names = fields.get_all(&TRAILER).flat_map(|value| value.split(|&b| b == b','));
     names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
-}
-
-/// RFC 9110 6.6.1: who has a clock says when the answer was made.
-fn write_date(out: &mut Vec<u8>) {
-    let now = SystemTime::now();
-    let second = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    NOW.with_borrow_mut(|(told, text)| {
-        if *told != second {
-            (*told, *text) = (second, httpdate::fmt_http_date(now));
-        }
-        field_line(&DATE, text.as_bytes(), out);
-    });
 }
