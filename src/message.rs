@@ -82,9 +82,9 @@ impl<B> From<http::Response<B>> for Response<B> {
     }
 }
 
-impl<B> From<Response<B>> for http::Response<B> {
-    fn from(Response { head, body }: Response<B>) -> Self {
-        let mut response = Self::new(body);
+impl From<&ResponseHead> for http::Response<()> {
+    fn from(head: &ResponseHead) -> Self {
+        let mut response = Self::new(());
         *response.status_mut() = head.status;
         *response.headers_mut() = head.fields.to_map();
         response

@@ -2,21 +2,21 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use h2::Reason;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
+use super::http2::Http2Body;
 use super::socket::Http1Body;
-use crate::fields::Fields;
-use crate::wire::{self, Malformed};
+use crate::wire::Malformed;
 
 /// What a caller sends after a request's head.
 pub(crate) enum CallerBody {
     Empty,
     Http1(Http1Body),
-    Http2(Incoming),
+    Http2(Http2Body),
 }
 
 /// Why a body did not come to its end.
@@ -28,8 +28,18 @@ pub(crate) enum CallerFault {
     Malformed(#[from] Malformed),
     #[error(transparent)]
     Socket(#[from] io::Error),
-    #[error(transparent)]
-    Http2(#[from] hyper::Error),
+    /// No more of the error than that: with a GOAWAY come bytes of the caller's choice.
+    #[error("its stream was reset: {0}")]
+    Reset(Reason),
+}
+
+impl From<h2::Error> for CallerFault {
+    fn from(error: h2::Error) -> Self {
+        match error.reason() {
+            Some(reason) => Self::Reset(reason),
+            None => Self::Ended,
+        }
+    }
 }
 
 impl Body for CallerBody {
@@ -40,14 +50,7 @@ impl Body for CallerBody {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Http1(body) => Pin::new(body).poll_frame(cx),
-            Self::Http2(incoming) => {
-                let frame = ready!(Pin::new(incoming).poll_frame(cx)).transpose()?;
-                // Trailers, of which h2 takes any number that its list has room for.
-                if let Some(trailers) = frame.as_ref().and_then(Frame::trailers_ref) {
-                    wire::http2::check_fields(&Fields::from(trailers))?;
-                }
-                Poll::Ready(frame.map(Ok))
-            }
+            Self::Http2(body) => body.poll_frame(cx),
         }
     }
 
@@ -55,7 +58,7 @@ impl Body for CallerBody {
         match self {
             Self::Empty => true,
             Self::Http1(body) => body.is_end_stream(),
-            Self::Http2(incoming) => incoming.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
         }
     }
 
@@ -63,7 +66,7 @@ impl Body for CallerBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Http1(body) => body.size_hint(),
-            Self::Http2(incoming) => incoming.size_hint(),
+            Self::Http2(body) => body.size_hint(),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A WebSocket as HTTP/2 asks for one (RFC 8441 5): made a handshake of HTTP/1.1 before the request path, which knows no other,
 //! and its answer made HTTP/2's at the end of it. So whatever holds for one, holds for the other.
 
+use h2::ext::Protocol;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{Method, StatusCode, Version};
-use hyper::ext::Protocol;
 
 use super::{handshake, key};
 use crate::message::{RequestHead, ResponseHead};
@@ -70,9 +70,9 @@ impl Extended {
 
 #[cfg(test)]
 mod tests {
+    use h2::ext::Protocol;
     use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY};
     use http::{Method, Request, Response, StatusCode, Version};
-    use hyper::ext::Protocol;
 
     use super::{Extended, ExtendedError};
     use crate::message::{RequestHead, ResponseHead};

@@ -1,4 +1,4 @@
-//! A connection to an upstream that speaks HTTP/2, and the streams on it: one for each request. hyper's own `h2` is
+//! A connection to an upstream that speaks HTTP/2, and the streams on it: one for each request. `h2` is
 //! driven directly, as hyper's client hides what a proxy must know: which requests a GOAWAY left untouched, the peer's
 //! limit of streams, interim responses, and how to stop an upload whose answer is over.
 

@@ -1,10 +1,10 @@
-//! HTTP/2 requests, as far as h2 and hyper are laxer than what is read of HTTP/1.1: the same targets, fields and bounds
+//! HTTP/2 requests, as far as h2 is laxer than what is read of HTTP/1.1: the same targets, fields and bounds
 //! (RFC 9113 8.2, 8.3). Connection-specific fields and pseudo-fields that are odd or missing, h2 refuses itself.
 
+use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderValue};
 use http::uri::Authority;
 use http::{Method, Version};
-use hyper::ext::Protocol;
 
 use super::fields::decimal;
 use super::request::is_path;
@@ -53,6 +53,11 @@ fn check_length(fields: &Fields) -> Result<(), Malformed> {
         Ok(Some(length)) if decimal(length).is_some() => Ok(()),
         Ok(Some(_)) | Err(Repeated) => Err(Malformed::ContentLength),
     }
+}
+
+/// How long a body is that a request announces. Of one that [`check`] refuses it says anything.
+pub(crate) fn announced_length(fields: &Fields) -> Option<u64> {
+    decimal(fields.get(&CONTENT_LENGTH)?)
 }
 
 /// RFC 9113 8.3.1: there may be two names of where it goes, but not for two places.

@@ -1,184 +1,88 @@
-//! An answer's body as an HTTP/2 stream sends it, and how much of it the caller's windows have let through. hyper and h2 wait
-//! for a window without end: what is written is known here, so that someone can lose patience.
+//! An answer as an HTTP/2 stream sends it: its head, each piece of its body as the caller's windows let it through, and its end
+//! with the last of them.
 
-use std::cell::{Cell, RefCell};
 use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
+use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
-use http::HeaderMap;
-use http_body::{Body, Frame, SizeHint};
+use bytes::Bytes;
+use h2::Reason;
+use http::Response;
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
+use http_body::{Body, Frame};
 
-use super::stream::Stream;
+use super::sending::{Gone, Sending};
 use crate::answer::AnswerBody;
+use crate::fields::Fields;
+use crate::message;
+use crate::server::date;
 
-/// An answer that is no longer than this ends with its last byte, and hyper is done with it, written or not. The end of a
-/// longer one is held back until all before it is written: as long, its stream can be reset alone. No caller in good faith
-/// has a smaller window (RFC 9113 6.9.2 begins with four times as much).
-const AT_ONCE: usize = 16 * 1024;
-
-/// The answer broke off. Why is for the log: a reset that an upstream sent is not the caller's.
-#[derive(Debug, thiserror::Error)]
-#[error("the answer broke off")]
-pub(super) struct Cut;
-
-/// What of one stream was given to hyper, and has not been written.
-pub(super) struct Flow {
-    unwritten: Cell<usize>,
-    /// When something of it was last written, or given while there was nothing.
-    moved: Cell<Instant>,
-    /// Who waits for all of it to be written.
-    waker: RefCell<Option<Waker>>,
+/// An answer whose head has been sent.
+pub(super) struct Answer {
+    body: Box<AnswerBody>,
+    sending: Sending,
+    /// What the caller's windows have no room for yet.
+    piece: Bytes,
 }
 
-impl Flow {
-    pub(super) fn new() -> Rc<Self> {
-        Rc::new(Self { unwritten: Cell::new(0), moved: Cell::new(Instant::now()), waker: RefCell::new(None) })
+/// Makes an answer one of HTTP/2. `is_head`: what it was asked by has no body, whoever answers (RFC 9110 9.3.2).
+pub(super) fn prepare(
+    mut answer: message::Response<Box<AnswerBody>>,
+    is_head: bool,
+) -> (Response<()>, Box<AnswerBody>) {
+    if is_head {
+        answer.body.leave_out_own();
     }
+    frame(&mut answer.head.fields, &answer.body);
+    ((&answer.head).into(), answer.body)
+}
 
-    /// Since when the caller has taken nothing. `None`: it has taken everything.
-    pub(super) fn stuck_since(&self) -> Option<Instant> {
-        (self.unwritten.get() > 0).then(|| self.moved.get())
+fn frame(fields: &mut Fields, body: &AnswerBody) {
+    // RFC 9113 8.2.2. What it would say of the connection, GOAWAY says.
+    fields.remove(&CONNECTION);
+    if !fields.has(&DATE) {
+        date::tell(|date| fields.put(&DATE, date));
     }
-
-    fn give(self: &Rc<Self>, bytes: Bytes) -> Piece {
-        if self.unwritten.get() == 0 {
-            self.moved.set(Instant::now());
-        }
-        self.unwritten.set(self.unwritten.get() + bytes.len());
-        Piece { bytes, flow: Rc::clone(self) }
-    }
-
-    fn note_written(&self, length: usize) {
-        if length == 0 {
-            return;
-        }
-        self.unwritten.set(self.unwritten.get().saturating_sub(length));
-        self.moved.set(Instant::now());
-        if self.unwritten.get() == 0
-            && let Some(waker) = self.waker.take()
-        {
-            waker.wake();
-        }
-    }
-
-    fn poll_written(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.unwritten.get() == 0 {
-            return Poll::Ready(());
-        }
-        self.waker.replace(Some(cx.waker().clone()));
-        Poll::Pending
+    if !body.is_end_stream()
+        && let Some(length) = body.size_hint().exact()
+        && !fields.has(&CONTENT_LENGTH)
+    {
+        fields.put_number(&CONTENT_LENGTH, length);
     }
 }
 
-/// A piece of an answer, which tells when it is written, or given up.
-pub(super) struct Piece {
-    bytes: Bytes,
-    flow: Rc<Flow>,
-}
-
-impl Buf for Piece {
-    fn remaining(&self) -> usize {
-        self.bytes.remaining()
+impl Answer {
+    pub(super) fn new(body: Box<AnswerBody>, sending: Sending) -> Self {
+        Self { body, sending, piece: Bytes::new() }
     }
 
-    fn chunk(&self) -> &[u8] {
-        self.bytes.chunk()
-    }
-
-    fn advance(&mut self, length: usize) {
-        self.bytes.advance(length);
-        self.flow.note_written(length);
-    }
-}
-
-impl Drop for Piece {
-    fn drop(&mut self) {
-        self.flow.note_written(self.bytes.len());
-    }
-}
-
-/// The body of one stream's answer.
-pub(super) struct Http2Body {
-    answer: Box<AnswerBody>,
-    stream: Rc<Stream>,
-    given: usize,
-    /// What comes when everything before it is written.
-    end: Option<End>,
-}
-
-enum End {
-    Trailers(HeaderMap),
-    Nothing,
-}
-
-impl Http2Body {
-    pub(super) fn new(answer: Box<AnswerBody>, stream: Rc<Stream>) -> Self {
-        if answer.is_end_stream() {
-            stream.settle();
-        }
-        Self { answer, stream, given: 0, end: None }
-    }
-
-    fn is_held_back(&self) -> bool {
-        self.given > AT_ONCE
-    }
-
-    fn end_with(&mut self, end: End, cx: &Context<'_>) -> Poll<Option<Result<Frame<Piece>, Cut>>> {
-        if self.is_held_back() && self.stream.flow().poll_written(cx).is_pending() {
-            self.end = Some(end);
-            return Poll::Pending;
-        }
-        self.stream.settle();
-        Poll::Ready(match end {
-            End::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
-            End::Nothing => None,
-        })
-    }
-}
-
-impl Body for Http2Body {
-    type Data = Piece;
-    type Error = Cut;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, Cut>>> {
-        if let Some(end) = self.end.take() {
-            return self.end_with(end, cx);
-        }
-        if self.given > 0 && self.answer.is_end_stream() {
-            return self.end_with(End::Nothing, cx);
-        }
-        let frame = match ready!(Pin::new(&mut self.answer).poll_frame(cx)) {
-            None => return self.end_with(End::Nothing, cx),
-            Some(Ok(frame)) => frame,
-            Some(Err(_)) => {
-                self.stream.settle();
-                return Poll::Ready(Some(Err(Cut)));
-            }
-        };
-        match frame.into_data() {
-            Ok(bytes) => {
-                self.given += bytes.len();
-                let piece = self.stream.flow().give(bytes);
-                if self.is_end_stream() {
-                    self.stream.settle();
+    /// Sends the body. Ready with its end, or when it has broken off and the stream is reset.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        loop {
+            while !self.piece.is_empty() {
+                let room = ready!(self.sending.poll_room(self.piece.len(), cx))?;
+                let part = self.piece.split_to(room);
+                let ends = self.piece.is_empty() && self.body.is_end_stream();
+                self.sending.send(part, ends)?;
+                if ends {
+                    return Poll::Ready(Ok(()));
                 }
-                Poll::Ready(Some(Ok(Frame::data(piece))))
             }
-            Err(other) => {
-                let end = other.into_trailers().map_or(End::Nothing, End::Trailers);
-                self.end_with(end, cx)
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+                return self.sending.poll_gone(cx).map(Err);
+            };
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(piece))) => self.piece = piece,
+                Some(Ok(Err(other))) => {
+                    let trailers = other.into_trailers().unwrap_or_default();
+                    return Poll::Ready(self.sending.send_trailers(trailers));
+                }
+                // Why is in the log: a reset that an upstream sent is not the caller's.
+                Some(Err(_)) => {
+                    self.sending.reset(Reason::INTERNAL_ERROR);
+                    return Poll::Ready(Ok(()));
+                }
+                None => return Poll::Ready(self.sending.send(Bytes::new(), true)),
             }
         }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.answer.is_end_stream() && !self.is_held_back() && self.end.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.answer.size_hint()
     }
 }

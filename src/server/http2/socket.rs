@@ -1,4 +1,4 @@
-//! The socket of an HTTP/2 caller, shared by hyper, which speaks on it, and by the connection, which watches over it.
+//! The socket of an HTTP/2 caller, shared by `h2`, which speaks on it, and by the connection, which watches over it.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -19,13 +19,15 @@ pub(super) struct Http2Socket<S> {
     unread: Vec<u8>,
     /// How much of the beginning has not come.
     awaited: usize,
+    /// When something last came.
+    heard: Instant,
     /// When writing last stopped because the caller does not read.
     blocked_since: Option<Instant>,
 }
 
 impl<S> Http2Socket<S> {
     pub(super) fn new(stream: S, unread: Vec<u8>) -> Rc<RefCell<Self>> {
-        Rc::new(RefCell::new(Self { stream, unread, awaited: BEGINNING, blocked_since: None }))
+        Rc::new(RefCell::new(Self { stream, unread, awaited: BEGINNING, heard: Instant::now(), blocked_since: None }))
     }
 
     /// Whether the caller has said enough to be one that speaks HTTP/2.
@@ -37,7 +39,12 @@ impl<S> Http2Socket<S> {
         self.blocked_since
     }
 
-    /// The rest of the connection, when hyper is done with it.
+    /// When something last came.
+    pub(super) fn heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// The rest of the connection, when `h2` is done with it.
     pub(super) fn into_stream(self) -> S {
         self.stream
     }
@@ -51,7 +58,7 @@ impl<S> Http2Socket<S> {
     }
 }
 
-/// hyper's half of it. Shutting it down does nothing: the connection closes the socket.
+/// `h2`'s half of it. Shutting it down does nothing: the connection closes the socket.
 pub(super) struct Http2Io<S>(pub(super) Rc<RefCell<Http2Socket<S>>>);
 
 impl<S: AsyncRead + Unpin> AsyncRead for Http2Io<S> {
@@ -66,7 +73,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Http2Io<S> {
             socket.unread.drain(..length);
             Poll::Ready(Ok(()))
         };
-        socket.awaited = socket.awaited.saturating_sub(buffer.filled().len() - before);
+        let came = buffer.filled().len() - before;
+        if came > 0 {
+            socket.awaited = socket.awaited.saturating_sub(came);
+            socket.heard = Instant::now();
+        }
         read
     }
 }

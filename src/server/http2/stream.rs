@@ -5,17 +5,25 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use hyper::upgrade::OnUpgrade;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::{Method, Request};
+use http_body::Body;
 use tokio::time::sleep_until;
 
-use super::body::Flow;
-use super::near;
-use super::streams::Streams;
+use super::answer::{self, Answer};
+use super::body;
+use super::near::{self, Bare};
+use super::piece::Piece;
+use super::sending::Sending;
+use super::streams::Open;
+use crate::proxy;
 use crate::server::alarm::poll_due;
 use crate::server::visit::{Stage, Visit};
+use crate::tunnel::Tunnel;
 
 /// Some time after any timeout: the first deadline sets the alarm.
 const FIRST_ALARM: Duration = Duration::from_secs(24 * 60 * 60);
@@ -29,31 +37,36 @@ enum Watched {
     Overdue,
 }
 
-/// What the path, hyper and the connection know of one stream. Dropped when all three are done with it.
+/// What the path, the pieces of its answer and the connection know of one stream. Dropped when all of them are done with it.
 pub(super) struct Stream {
     visit: Rc<Visit>,
-    flow: Rc<Flow>,
     /// Whether it came to an end that was not the caller's doing.
     settled: Cell<bool>,
-    /// What it is when a tunnel has begun, of a request that may ask for one.
-    bare: Cell<Option<OnUpgrade>>,
+    /// How much of its answer was given to `h2`, and has not been written.
+    unwritten: Cell<usize>,
+    /// Since when the caller's windows have let nothing through.
+    stuck_since: Cell<Option<Instant>>,
+    /// When it was over, or something of what it has left was last written.
+    left_at: Cell<Option<Instant>>,
 }
 
 impl Stream {
     pub(super) fn new(visit: Rc<Visit>) -> Rc<Self> {
-        Rc::new(Self { visit, flow: Flow::new(), settled: Cell::new(false), bare: Cell::new(None) })
+        Rc::new(Self {
+            visit,
+            settled: Cell::new(false),
+            unwritten: Cell::new(0),
+            stuck_since: Cell::new(None),
+            left_at: Cell::new(None),
+        })
     }
 
     pub(super) fn visit(&self) -> &Rc<Visit> {
         &self.visit
     }
 
-    pub(super) fn flow(&self) -> &Rc<Flow> {
-        &self.flow
-    }
-
     /// Its answer has come to its end, or broken off.
-    pub(super) fn settle(&self) {
+    fn settle(&self) {
         self.settled.set(true);
     }
 
@@ -61,9 +74,39 @@ impl Stream {
         self.settled.get()
     }
 
-    /// Its request is a `CONNECT`: `bare` comes about with an answer that agrees.
-    pub(super) fn may_switch(&self, bare: OnUpgrade) {
-        self.bare.set(Some(bare));
+    pub(super) fn note_given(&self, length: usize) {
+        self.unwritten.set(self.unwritten.get() + length);
+    }
+
+    pub(super) fn note_written(&self, length: usize) {
+        self.unwritten.set(self.unwritten.get().saturating_sub(length));
+        if length > 0 && self.left_at.get().is_some() {
+            self.left_at.set(Some(Instant::now()));
+        }
+    }
+
+    /// The caller's windows let nothing through.
+    pub(super) fn note_stuck(&self) {
+        self.stuck_since.set(self.stuck_since.get().or_else(|| Some(Instant::now())));
+    }
+
+    pub(super) fn note_unstuck(&self) {
+        self.stuck_since.set(None);
+    }
+
+    /// It is over. `true`: and has left something, which the windows had let through: but a caller may take that back
+    /// (RFC 9113 6.9.2).
+    pub(super) fn leave(&self) -> bool {
+        let has_left = self.unwritten.get() > 0;
+        if has_left {
+            self.left_at.set(Some(Instant::now()));
+        }
+        has_left
+    }
+
+    /// Since when nothing of what it has left was written. `None`: all of it was.
+    pub(super) fn left_since(&self) -> Option<Instant> {
+        self.left_at.get().filter(|_| self.unwritten.get() > 0)
     }
 
     /// What is waited for, and until when.
@@ -77,40 +120,84 @@ impl Stream {
                 deadlines.into_iter().flatten().min().map(|at| (at, Watched::Stalled))
             }
         };
-        let stuck = self.flow.stuck_since();
+        let stuck = self.stuck_since.get();
         let stuck = stuck.map(|since| (since + visit.worker().limits().write_timeout, Watched::Stalled));
         [waiting, stuck].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
     }
 }
 
-/// Does hyper's `work` on a stream until it is done, or there is a reason to stop it: dropped, it resets the stream. Where a
+/// Serves the request on a stream until its answer is sent, or there is a reason to stop: then the stream is reset. Where a
 /// tunnel has begun, it is open until that has ended.
-pub(super) async fn run(streams: Rc<Streams>, stream: Rc<Stream>, work: impl Future<Output = ()>) {
-    let open = streams.open(Rc::clone(&stream));
-    {
-        let mut work = pin!(work);
+pub(super) async fn run(open: Open, request: Request<RecvStream>, mut respond: SendResponse<Piece>) {
+    let stream = open.stream();
+    // What came with its reset is not begun, nor is what was lost with its connection.
+    if respond.poll_reset(&mut Context::from_waker(Waker::noop())).is_ready() {
+        return;
+    }
+    let bare = {
+        let mut work = pin!(serve(stream, request, respond));
         let mut alarm = pin!(sleep_until((Instant::now() + FIRST_ALARM).into()));
         poll_fn(|cx| {
             loop {
-                if work.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(());
+                if let Poll::Ready(bare) = work.as_mut().poll(cx) {
+                    return Poll::Ready(bare);
                 }
                 match ready!(poll_due(alarm.as_mut(), cx, || stream.deadline())) {
                     // The work is looked at again, and answers.
                     Watched::Overdue => stream.visit.time_out(),
                     Watched::Stalled => {
                         stream.settle();
-                        return Poll::Ready(());
+                        return Poll::Ready(None);
                     }
                 }
             }
         })
-        .await;
-    }
-    let (bare, sender) = (stream.bare.take(), streams.take_sender());
-    if let (Some(tunnel), Some(bare), Some(sender)) = (stream.visit.take_tunnel(), bare, sender) {
+        .await
+    };
+    if let Some((tunnel, bare)) = bare {
         // Boxed: every stream would have room for it.
-        Box::pin(near::pass(tunnel, bare, sender, stream.visit.worker())).await;
+        Box::pin(near::pass(tunnel, bare, stream.visit.worker())).await;
     }
-    drop(open);
+}
+
+/// Answers a request. `Some`: what the stream becomes then.
+async fn serve(
+    stream: &Rc<Stream>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Piece>,
+) -> Option<(Box<Tunnel>, Bare)> {
+    let is_head = *request.method() == Method::HEAD;
+    let (request, bare) = body::split(request);
+    let response = {
+        let mut work = pin!(proxy::handle(Rc::clone(&stream.visit), request));
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(response) => Poll::Ready(Some(response)),
+            // The caller has cancelled it, or is gone.
+            Poll::Pending => respond.poll_reset(cx).map(|_| None),
+        })
+        .await?
+    };
+    let (head, body) = answer::prepare(response, is_head);
+    let tunnel = stream.visit.take_tunnel();
+    let is_whole = tunnel.is_none() && body.is_end_stream();
+    let Ok(half) = respond.send_response(head, is_whole) else {
+        // The caller was faster; or the head cannot be said, and nothing can be.
+        respond.send_reset(Reason::INTERNAL_ERROR);
+        return None;
+    };
+    let sending = Sending::new(half, stream);
+    match tunnel.zip(bare) {
+        Some((tunnel, receiving)) => {
+            stream.settle();
+            return Some((tunnel, Bare::new(sending, receiving)));
+        }
+        None if is_whole => stream.settle(),
+        None => {
+            let mut answer = Answer::new(body, sending);
+            if poll_fn(|cx| answer.poll_send(cx)).await.is_ok() {
+                stream.settle();
+            }
+        }
+    }
+    None
 }

@@ -1,15 +1,15 @@
 //! What a connection's streams have in common: how many are open, and what those have left that are over.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
-use hyper::rt::Executor;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::Request;
 
-use super::body::Flow;
-use super::near::Sender;
+use super::piece::Piece;
 use super::stream::{self, Stream};
 use crate::caller::Peer;
 use crate::server;
@@ -27,12 +27,8 @@ pub(super) struct Streams {
     idle_since: Cell<Instant>,
     /// How many more were cancelled by the caller than came to their end.
     cancelled: Cell<usize>,
-    /// Of streams that are over: what the caller's windows have not let through yet.
-    left: RefCell<Vec<Rc<Flow>>>,
-    /// The one that hyper is about to hand to the executor.
-    next: Cell<Option<Rc<Stream>>>,
-    /// What the stream sends by that has become a tunnel in this moment.
-    sender: Cell<Option<Sender>>,
+    /// Those that are over, and have left what is not written yet.
+    left: RefCell<Vec<Rc<Stream>>>,
     /// The connection's task.
     waker: RefCell<Option<Waker>>,
 }
@@ -53,31 +49,20 @@ impl Streams {
             idle_since: Cell::new(Instant::now()),
             cancelled: Cell::new(0),
             left: RefCell::default(),
-            next: Cell::new(None),
-            sender: Cell::new(None),
             waker: RefCell::default(),
         })
     }
 
-    /// A request has come.
-    pub(super) fn begin(&self) -> Rc<Stream> {
+    /// Serves a request that has come, beside the others. It counts from now on.
+    pub(super) fn begin(self: &Rc<Self>, request: Request<RecvStream>, respond: SendResponse<Piece>) {
         let stream = Stream::new(Visit::new(Rc::clone(&self.worker), self.peer.clone()));
-        self.next.set(Some(Rc::clone(&stream)));
-        stream
-    }
-
-    pub(super) fn open(self: &Rc<Self>, stream: Rc<Stream>) -> Open {
         // The connection itself counts for the first.
         if self.open.replace(self.open.get() + 1) > 0 && !self.worker.admit_request() {
             stream.visit().turn_away();
         }
         self.begun.set(true);
-        Open { streams: Rc::clone(self), stream }
-    }
-
-    /// What hyper has left running for the stream on which it has just done its work: it sends a tunnel's bytes.
-    pub(super) fn take_sender(&self) -> Option<Sender> {
-        self.sender.take()
+        let open = Open { streams: Rc::clone(self), stream };
+        drop(server::spawn(stream::run(open, request, respond)));
     }
 
     pub(super) fn have_begun(&self) -> bool {
@@ -100,8 +85,8 @@ impl Streams {
     /// Since when the caller has taken nothing of what a stream that is over has left.
     pub(super) fn stuck_since(&self) -> Option<Instant> {
         let mut left = self.left.borrow_mut();
-        left.retain(|flow| flow.stuck_since().is_some());
-        left.iter().filter_map(|flow| flow.stuck_since()).min()
+        left.retain(|stream| stream.left_since().is_some());
+        left.iter().filter_map(|stream| stream.left_since()).min()
     }
 
     /// Remembers whom to wake when something of this changes.
@@ -110,6 +95,12 @@ impl Streams {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
         }
+    }
+}
+
+impl Open {
+    pub(super) fn stream(&self) -> &Rc<Stream> {
+        &self.stream
     }
 }
 
@@ -123,24 +114,11 @@ impl Drop for Open {
         streams.idle_since.set(Instant::now());
         let cancelled = streams.cancelled.get();
         streams.cancelled.set(if stream.is_settled() { cancelled.saturating_sub(1) } else { cancelled + 1 });
-        if stream.flow().stuck_since().is_some() {
-            streams.left.borrow_mut().push(Rc::clone(stream.flow()));
+        if stream.leave() {
+            streams.left.borrow_mut().push(Rc::clone(stream));
         }
         if let Some(waker) = &*streams.waker.borrow() {
             waker.wake_by_ref();
-        }
-    }
-}
-
-/// Runs what hyper does beside the connection: the work on each stream, with its watch.
-#[derive(Clone)]
-pub(super) struct Spawner(pub(super) Rc<Streams>);
-
-impl<F: Future<Output = ()> + 'static> Executor<F> for Spawner {
-    fn execute(&self, work: F) {
-        match self.0.next.take() {
-            Some(stream) => drop(server::spawn(stream::run(Rc::clone(&self.0), stream, work))),
-            None => self.0.sender.set(Some(Sender(server::spawn(work)))),
         }
     }
 }
