@@ -123,6 +123,7 @@ fn malformed(error: Malformed) -> Problem {
         | Malformed::TwoFramings
         | Malformed::Chunk
         | Malformed::TwoAuthorities
+        | Malformed::ConnectBody
         | Malformed::TooManyInterim => (StatusCode::BAD_REQUEST, "malformed-request", "Malformed request"),
     };
     let detail = match error {
@@ -133,6 +134,7 @@ fn malformed(error: Malformed) -> Problem {
         Malformed::Field => "A header line is not of the form `name: value`.",
         Malformed::Host => "A request must have exactly one Host.",
         Malformed::TwoAuthorities => "Host must be what `:authority` says.",
+        Malformed::ConnectBody => "A CONNECT request has no body.",
         Malformed::ContentLength => "Content-Length must be one number.",
         Malformed::TransferEncoding => "Transfer-Encoding must be `chunked` alone, in HTTP/1.1.",
         Malformed::TwoFramings => "A request may have Content-Length or Transfer-Encoding, not both.",

@@ -23,7 +23,7 @@ pub(crate) fn check(head: &mut RequestHead) -> Result<(), Malformed> {
         return Ok(());
     }
     check_fields(&head.fields)?;
-    check_length(&head.fields)?;
+    check_length(&head.method, &head.fields)?;
     // RFC 8441 4: with `:protocol`, it has a path as any other. Of a scheme that is not HTTP's, there is none.
     let has_path = head.method != Method::CONNECT || head.extensions.get::<Protocol>().is_some();
     if has_path && !is_path(head.path.text()) {
@@ -47,11 +47,12 @@ pub(crate) fn check_fields(fields: &Fields) -> Result<(), Malformed> {
     if fields.iter().any(is_padded) { Err(Malformed::Field) } else { Ok(()) }
 }
 
-fn check_length(fields: &Fields) -> Result<(), Malformed> {
-    match fields.single(&CONTENT_LENGTH) {
-        Ok(None) => Ok(()),
-        Ok(Some(length)) if decimal(length).is_some() => Ok(()),
-        Ok(Some(_)) | Err(Repeated) => Err(Malformed::ContentLength),
+fn check_length(method: &Method, fields: &Fields) -> Result<(), Malformed> {
+    match fields.single(&CONTENT_LENGTH).map(|length| length.map(decimal)) {
+        // RFC 9110 9.3.6: what follows it is no body, and may be of any length.
+        Ok(Some(Some(1..))) if *method == Method::CONNECT => Err(Malformed::ConnectBody),
+        Ok(None | Some(Some(_))) => Ok(()),
+        Ok(Some(None)) | Err(Repeated) => Err(Malformed::ContentLength),
     }
 }
 
@@ -84,7 +85,7 @@ fn join_cookie(fields: &mut Fields) -> Result<(), Malformed> {
 #[cfg(test)]
 mod tests {
     use http::header::COOKIE;
-    use http::{Request, Version};
+    use http::{Method, Request, Version};
 
     use super::super::Malformed;
     use super::check;
@@ -132,6 +133,17 @@ mod tests {
         assert_eq!(fault("http://a/", &[("x", " y")]), Some(Malformed::Field));
         for lengths in [&[("content-length", "5"); 2][..], &[("content-length", "5, 5")], &[("content-length", "+5")]] {
             assert_eq!(fault("http://a/", lengths), Some(Malformed::ContentLength));
+        }
+    }
+
+    #[test]
+    fn a_connect_announces_no_body() {
+        for (length, expected) in
+            [("0", None), ("5", Some(Malformed::ConnectBody)), ("x", Some(Malformed::ContentLength))]
+        {
+            let mut request = request("a:80", &[("content-length", length)]);
+            request.method = Method::CONNECT;
+            assert_eq!(check(&mut request).err(), expected, "{length}");
         }
     }
 

@@ -65,4 +65,6 @@ pub(crate) enum Malformed {
     Http2,
     #[error("`Host` is not what `:authority` says")]
     TwoAuthorities,
+    #[error("a `CONNECT` announces a body")]
+    ConnectBody,
 }

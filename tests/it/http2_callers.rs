@@ -323,6 +323,98 @@ fn what_http_1_refuses_is_refused_in_http_2() {
 }
 
 #[test]
+fn a_connect_that_announces_a_body_is_refused_and_the_others_go_on() {
+    let (origin, answer) = Origin::patient();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut frames = sidekey.connect_frames(&[]);
+    frames.send(get_frame(1, "/api/x"));
+    until_true("the request at the origin", || origin.requests().len() == 1);
+    let connect = [(":method", "CONNECT"), (":authority", "localhost"), ("content-length", "5")];
+    let socket = [(":protocol", "websocket"), (":scheme", "http"), (":path", "/api/socket")];
+    let asked = [&connect[..1], &socket, &connect[1..]].concat();
+    for (stream, asked) in [(3, &connect[..]), (5, &asked)] {
+        frames.send(frame(HEADERS, END_HEADERS, stream, &fields(asked)));
+        assert_eq!(frames.await_frame(HEADERS).stream, stream);
+        let text = frames.await_frame(DATA);
+        assert!(String::from_utf8(text.payload).unwrap().contains("A CONNECT request has no body."));
+        // RFC 9113 8.1: the answer is whole, and no more of the request is wanted.
+        assert_eq!(text.flags & END_STREAM, END_STREAM);
+        let reset = frames.await_frame(RST_STREAM);
+        assert_eq!((reset.stream, reset.code()), (stream, Reason::NO_ERROR));
+    }
+    answer.send(()).unwrap();
+    assert_eq!(frames.await_frame(HEADERS).stream, 1);
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn a_reset_is_no_end_of_a_body_whatever_it_says() {
+    let origin = Origin::plain(|conversation| {
+        drop((conversation.head(), conversation.rest()));
+        conversation.close();
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect_http2();
+    for reason in [Reason::NO_ERROR, Reason::CANCEL] {
+        let begun = origin.closed();
+        let (answer, mut sending) = caller.begin(Request::post("http://localhost/api/x").body(()).unwrap(), false);
+        sending.send_data(Bytes::from_static(b"half"), false).unwrap();
+        until_true("the request at the origin", || {
+            caller.idle(Duration::from_millis(1));
+            origin.connections() > begun
+        });
+        sending.send_reset(reason);
+        until_true("the upstream's side to end", || {
+            caller.idle(Duration::from_millis(1));
+            origin.closed() > begun
+        });
+        drop(answer);
+    }
+    assert!(!origin.raw().windows(5).any(|bytes| bytes == b"0\r\n\r\n"), "it looks whole");
+}
+
+#[test]
+fn an_answer_that_does_not_wait_for_the_requests_end_stops_it_without_an_error() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut frames = sidekey.connect_frames(&[]);
+    let asked = |length| {
+        let mut head = vec![(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", "/api/x")];
+        head.extend([("content-length", length)]);
+        fields(&head)
+    };
+    frames.send(frame(SETTINGS, ACK, 0, &[]));
+    // Its END_STREAM comes later than its last byte, and than the answer.
+    frames.send(frame(HEADERS, END_HEADERS, 1, &asked("4")));
+    frames.send(frame(DATA, 0, 1, b"body"));
+    let answered = frames.await_frame(DATA);
+    assert_eq!((answered.payload.as_slice(), answered.flags & END_STREAM), (&b"/x"[..], END_STREAM));
+    assert_eq!(frames.await_frame(RST_STREAM).code(), Reason::NO_ERROR);
+    frames.send(frame(DATA, END_STREAM, 1, b""));
+    // What nobody has read of a body takes none of the connection's window: more than that in all comes through.
+    for stream in (3..).step_by(2).take(30) {
+        let head = [(":method", "POST"), (":scheme", "http"), (":authority", "nobody"), (":path", "/")];
+        frames.send(frame(HEADERS, END_HEADERS, stream, &fields(&head)));
+        (0..7).for_each(|_| frames.send(frame(DATA, 0, stream, &[b'x'; 16_384])));
+        assert_eq!(frames.await_frame(RST_STREAM).code(), Reason::NO_ERROR);
+    }
+    frames.send(get_frame(101, "/api/x"));
+    assert_eq!(frames.await_frame(HEADERS).stream, 101);
+    assert_eq!(last(&origin).line, "GET /x HTTP/1.1");
+}
+
+#[test]
+fn what_comes_with_its_own_reset_is_not_begun() {
+    let origin = echo();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut frames = sidekey.connect_frames(&[]);
+    let cancel = frame(RST_STREAM, 0, 1, &u32::from(Reason::CANCEL).to_be_bytes());
+    frames.send([get_frame(1, "/api/never"), cancel, get_frame(3, "/api/x")].concat());
+    assert_eq!(frames.await_frame(HEADERS).stream, 3);
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
 fn the_crumbs_of_a_cookie_are_one_field_in_http_1() {
     let origin = Origin::ok();
     let sidekey = Sidekey::start(&origin.upstream("api"));

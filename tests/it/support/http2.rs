@@ -1,6 +1,8 @@
 //! Callers that speak HTTP/2: one that is well-behaved ([`Http2Caller`]), and one that sends any frames ([`FrameCaller`]).
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -139,6 +141,16 @@ impl Http2Caller {
             }
             Ok(heard)
         }))
+    }
+
+    /// How much may be sent through it. `None`: nothing, for so long.
+    pub(crate) fn room(&self, tunnel: &mut Http2Tunnel, patience: Duration) -> Option<usize> {
+        tunnel.sending.reserve_capacity(16 * 1024);
+        let room = poll_fn(|cx| match tunnel.sending.capacity() {
+            0 => tunnel.sending.poll_capacity(cx).map(|room| room.unwrap().unwrap()),
+            room => Poll::Ready(room),
+        });
+        self.runtime.block_on(async { timeout(patience, room).await.ok() })
     }
 
     /// Waits for the whole answer. An error: its stream or connection was ended, or nothing came.

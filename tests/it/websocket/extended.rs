@@ -1,5 +1,7 @@
 //! A WebSocket of HTTP/2 (RFC 8441): one stream among others, and a handshake of HTTP/1.1 to the upstream.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -32,6 +34,8 @@ fn origin() -> Origin {
                 "/flood" => {
                     conversation.send(agreed(&request));
                     while conversation.try_send([0; 65_536]).is_ok() {}
+                    conversation.close();
+                    return;
                 }
                 "/broken" => {
                     conversation.send(agreed(&request));
@@ -172,6 +176,44 @@ fn a_reset_of_either_side_ends_it_alone_and_is_one_to_the_other() {
     drop(caller);
     let record = sidekey.access(|record| record["sent"].as_u64() > Some(50));
     assert_eq!((&record["cut"], record.get("error")), (&true.into(), None), "{record}");
+}
+
+#[test]
+fn trailers_are_no_end_of_it_and_reset_it() {
+    let origin = origin();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect_http2();
+    let mut kept = open(&mut caller, "/api/socket");
+    let mut tunnel = open(&mut caller, "/api/socket");
+    assert_echoes(&caller, &mut tunnel, "before");
+    tunnel.sending.send_trailers(http::HeaderMap::new()).unwrap();
+    assert_eq!(caller.hear(&mut tunnel, 1).unwrap_err().reason(), Some(Reason::PROTOCOL_ERROR));
+    until_true("the upstream's side to end", || {
+        assert_echoes(&caller, &mut kept, "the other goes on");
+        origin.closed() > 0
+    });
+    let record = sidekey.access(|record| record["status"] == 200);
+    assert_eq!((&record["cut"], record.get("ended_by")), (&true.into(), None), "{record}");
+}
+
+#[test]
+fn a_caller_that_resets_it_is_noticed_though_the_upstream_takes_nothing() {
+    let origin = origin();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut caller = sidekey.connect_http2();
+    let mut stuck = open(&mut caller, "/api/flood");
+    // The upstream reads nothing: its buffers fill, and nobody reads the stream any more.
+    let mut sent = 0;
+    while let Some(room) = caller.room(&mut stuck, Duration::from_millis(500)) {
+        stuck.sending.send_data(vec![0; room].into(), false).unwrap();
+        sent += room;
+    }
+    assert!(sent > 100_000, "{sent}");
+    stuck.sending.send_reset(Reason::CANCEL);
+    until_true("the upstream's side to end", || {
+        caller.idle(Duration::from_millis(1));
+        origin.closed() > 0
+    });
 }
 
 #[test]
