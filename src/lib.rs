@@ -24,6 +24,8 @@
 //! The types hold the order: a [`Grant`] has one maker and is used up by placing the credential, and nothing but what
 //! is [`Authorized`] can be sent.
 //!
+//! What goes along it is a `message`: a head, whose `fields` stand as they were read, and a body.
+//!
 //! Around the path: `config` says what is to be done and `secret` reads the keys; `server` binds, accepts, reloads and drains;
 //! `telemetry` and `admin` tell how it goes.
 
