@@ -8,6 +8,7 @@ mod room;
 mod text;
 mod unread;
 
+use std::collections::BTreeSet;
 use std::{fmt, mem};
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ pub(crate) use self::map::change;
 use self::room::Room;
 use self::text::{Place, Source, Texts};
 pub(crate) use self::unread::Unread;
+use crate::wire::encode::field_line;
 
 /// Fields, all of them legal: no value holds a line end. Their names are in lower case.
 #[derive(Default)]
@@ -122,7 +124,9 @@ impl Fields {
 
     /// Takes off all fields of this name, and says whether there was one.
     pub(crate) fn remove(&mut self, name: &HeaderName) -> bool {
-        let (name, texts, before) = (name.as_str().as_bytes(), &self.texts, self.lines.len());
+        let name = name.as_str().as_bytes();
+        self.wipe(name);
+        let (before, texts) = (self.lines.len(), &self.texts);
         self.lines.retain(|line| !texts.is_named(line, name));
         self.lines.len() < before
     }
@@ -136,13 +140,14 @@ impl Fields {
 
     /// Takes off all fields of each name of which one is such that `drops` holds, and says how many names those were.
     pub(crate) fn remove_names_of(&mut self, drops: impl Fn(FieldLine<'_>) -> bool) -> usize {
-        let mut removed = 0;
-        loop {
-            let next = self.iter().find(|line| drops(*line)).map(|line| line.name.to_vec());
-            let Some(name) = next else { return removed };
-            self.retain(|line| line.name != name);
-            removed += 1;
+        let texts = &self.texts;
+        let doomed = self.lines.iter().filter(|line| drops(texts.field(line))).map(|line| texts.name(line).to_vec());
+        // Each line is asked about once, however many there are.
+        let doomed: BTreeSet<Vec<u8>> = doomed.collect();
+        if !doomed.is_empty() {
+            self.retain(|line| !doomed.contains(line.name));
         }
+        doomed.len()
     }
 
     /// Puts another value in place of each for which there is one. One that is not legal is left empty.
@@ -162,7 +167,7 @@ impl Fields {
         let mut lines = self.lines.iter().peekable();
         while let Some(line) = lines.next() {
             if !line.is_usual {
-                write_line(self.texts.field(line), out);
+                field_line(self.texts.name(line), self.texts.value(line), out);
                 continue;
             }
             // Most stand one behind the other, and are copied at once.
@@ -187,6 +192,7 @@ impl Fields {
     fn put_bytes(&mut self, name: &HeaderName, value: &[u8], source: Source) {
         self.settle_in();
         let name = name.as_str().as_bytes();
+        self.wipe(name);
         let line = self.texts.write(name, value, source);
         let texts = &self.texts;
         let mut others = self.lines.iter_mut().filter(|other| texts.is_named(other, name));
@@ -201,6 +207,15 @@ impl Fields {
         }
     }
 
+    /// Wipes the credentials of this name, which are not used again.
+    fn wipe(&mut self, name: &[u8]) {
+        for line in self.lines.iter().filter(|line| line.source == Source::Secret) {
+            if self.texts.is_named(line, name) {
+                self.texts.wipe(line);
+            }
+        }
+    }
+
     /// Takes room, if it has none.
     fn settle_in(&mut self) {
         if self.lines.capacity() == 0 {
@@ -211,13 +226,6 @@ impl Fields {
     #[inline(never)]
     fn move_in(&mut self, room: Room) {
         (self.texts.put, self.lines) = (room.put, room.lines);
-    }
-}
-
-/// One line. Its end is in none of its parts.
-fn write_line(field: FieldLine<'_>, out: &mut Vec<u8>) {
-    for part in [field.name, b": ", field.value, b"\r\n"] {
-        out.extend_from_slice(part);
     }
 }
 

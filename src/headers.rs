@@ -9,7 +9,6 @@ use http::header::{
 };
 use http::{Extensions, Method, Version};
 use http_body::Body;
-use smallvec::SmallVec;
 
 pub(crate) use self::presence::{Field, Presence};
 use crate::alias;
@@ -104,7 +103,7 @@ pub(crate) fn readdress(head: &mut RequestHead, presence: Presence, upstream: &U
     }
     (head.authority, head.path) = (None, path);
     head.version = Version::HTTP_11;
-    // hyper's own handles: nothing of the caller's connection goes with the request.
+    // Nothing of the caller's stream goes with the request.
     head.extensions = Extensions::new();
 }
 
@@ -138,12 +137,14 @@ fn may_not_cross(name: &[u8], managed: &[HeaderName], drops: impl Fn(&[u8]) -> b
 
 /// Removes the fields for which `drops` holds, and those that `Connection` names.
 fn remove(fields: &mut Fields, drops: impl Fn(&[u8]) -> bool) {
-    let mut named: SmallVec<[HeaderName; 2]> = SmallVec::new();
-    for options in fields.get_all(&CONNECTION).filter(|options| !goes_anyway(options)) {
-        named.extend(named_fields(options));
+    let mut options = Vec::new();
+    for told in fields.get_all(&CONNECTION).filter(|told| !goes_anyway(told)) {
+        options.extend(told.iter().map(u8::to_ascii_lowercase).chain([b',']));
     }
-    let is_named = |name: &[u8]| named.iter().any(|named| named.as_str().as_bytes() == name);
-    fields.retain(|line| !drops(line.name) && !is_named(line.name));
+    let mut named: Vec<&[u8]> = named_fields(&options).collect();
+    // There may be very many of them.
+    named.sort_unstable();
+    fields.retain(|line| !drops(line.name) && named.binary_search(&line.name).is_err());
 }
 
 /// Whether an option of `Connection` names what goes without being named: nearly always, it is the only one.
@@ -154,13 +155,12 @@ fn goes_anyway(option: &[u8]) -> bool {
         || option.eq_ignore_ascii_case(b"close")
 }
 
-/// The fields that a `Connection` field names.
-fn named_fields(connection: &[u8]) -> impl Iterator<Item = HeaderName> {
-    let names = connection.split(|&b| b == b',').map(<[u8]>::trim_ascii);
+/// The fields that the options of `Connection` name.
+fn named_fields(options: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let names = options.split(|&b| b == b',').map(<[u8]>::trim_ascii);
     // What says how a body is coded concerns both ends, whoever says otherwise: without it, a compressed answer would pass
     // for one that can be scrubbed.
-    let telling = names.filter(|name| !goes_anyway(name) && !name.eq_ignore_ascii_case(b"content-encoding"));
-    telling.filter_map(|name| HeaderName::from_bytes(name).ok())
+    names.filter(|name| !name.is_empty() && !goes_anyway(name) && *name != b"content-encoding")
 }
 
 /// What a caller's request may not carry to any upstream: hop-by-hop fields, framing, and what says where it was.
@@ -211,8 +211,8 @@ fn is_framing_or_routing(name: &[u8]) -> bool {
 
 /// Whether a field that is a list has `token` in it.
 pub(crate) fn names_token(fields: &Fields, name: &HeaderName, token: &str) -> bool {
-    let items = fields.get_all(name).flat_map(|value| value.split(|&b| b == b','));
-    items.into_iter().any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    let mut items = fields.get_all(name).flat_map(|value| value.split(|&b| b == b','));
+    items.any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
 /// A redirect to the upstream's own origin, in the form in which the caller named that upstream, so that following it

@@ -1,6 +1,7 @@
 //! `sidekey explain`: takes a request through the stages that decide, and sends nothing. What it says is what those
 //! stages say; no secret is in it.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::time::Instant;
 
@@ -18,7 +19,6 @@ use crate::policy::rules::Verdict;
 use crate::policy::{self, Sought};
 use crate::route::{Routes, Target};
 use crate::upstream::Upstream;
-use crate::wire::encode;
 use crate::{headers, max_forwards, wire};
 
 /// What is asked about.
@@ -210,10 +210,9 @@ fn say_headers(
     correlation.put_on_request(&mut crossing.fields, upstream.traces());
     let names = |taken_off: bool| {
         let crosses = |name: &[u8]| crossing.fields.names().any(|crossing| crossing == name);
-        let mut names: Vec<_> = head.fields.names().filter(|name| *name != b"host").collect();
-        names.retain(|name| taken_off != crosses(name));
-        names.dedup();
-        names.into_iter().map(String::from_utf8_lossy).collect::<Vec<_>>().join(", ")
+        let mut told = BTreeSet::new();
+        let names = head.fields.names().filter(|name| *name != b"host" && taken_off != crosses(name));
+        names.filter(|name| told.insert(*name)).map(String::from_utf8_lossy).collect::<Vec<_>>().join(", ")
     };
     for (label, names) in [("crosses", names(false)), ("taken off", names(true))] {
         if !names.is_empty() {
@@ -233,8 +232,10 @@ fn request(asked: &Asked) -> Result<RequestHead, ExplainError> {
     let method = Method::from_bytes(asked.method.as_bytes()).map_err(|_| ExplainError::Request("METHOD"))?;
     let url: Uri = asked.url.parse().map_err(|_| ExplainError::Request("URL"))?;
     let path = url.path_and_query().map_or("/", |path| path.as_str());
+    // A URL may have a query and no path, which is the root's.
+    let root = if path.starts_with('?') { "/" } else { "" };
     let authority = url.authority().map_or("localhost", |authority| authority.as_str());
-    let mut head = RequestHead::new(method, path.to_owned().into());
+    let mut head = RequestHead::new(method, format!("{root}{path}").into());
     for field in &asked.headers {
         let (name, value) = field.split_once(':').ok_or(ExplainError::Request("--header"))?;
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ExplainError::Request("--header"))?;
@@ -250,8 +251,9 @@ fn request(asked: &Asked) -> Result<RequestHead, ExplainError> {
 
 /// As it would stand on the wire.
 fn raw(head: &RequestHead) -> Vec<u8> {
-    let mut raw = Vec::new();
-    encode::request_head(head, &mut raw);
+    let mut raw = format!("{} {} HTTP/1.1\r\n", head.method, head.path).into_bytes();
+    head.fields.write(&mut raw);
+    raw.extend_from_slice(b"\r\n");
     raw
 }
 

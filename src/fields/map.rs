@@ -1,11 +1,9 @@
 //! Fields as `http` has them, which HTTP/2 is spoken in, and sidekey's own answers.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use zeroize::Zeroizing;
 
 use super::Fields;
 use super::text::Source;
-use crate::Secret;
 
 impl From<&HeaderMap> for Fields {
     fn from(map: &HeaderMap) -> Self {
@@ -28,14 +26,13 @@ pub(crate) fn change<T>(map: &mut HeaderMap, change: impl FnOnce(&mut Fields) ->
 impl Fields {
     pub(crate) fn to_map(&self) -> HeaderMap {
         let mut map = HeaderMap::with_capacity(self.len());
-        // All of them are legal.
-        let named = |line| Some((HeaderName::from_bytes(self.texts.name(line)).ok()?, line));
-        for (name, line) in self.lines.iter().filter_map(named) {
-            let value = match line.source {
-                Source::Read | Source::Put => HeaderValue::from_maybe_shared(self.texts.share(line)).ok(),
-                Source::Secret => Secret::header_value(Zeroizing::new(self.texts.value(line).to_vec())),
-            };
-            value.map(|value| map.append(name, value));
+        for line in &self.lines {
+            let (name, value) = (HeaderName::from_bytes(self.texts.name(line)), self.texts.share(line));
+            // Whoever read them, or put them on, has seen to it that they are legal.
+            if let (Ok(name), Ok(mut value)) = (name, HeaderValue::from_maybe_shared(value)) {
+                value.set_sensitive(line.source == Source::Secret);
+                map.append(name, value);
+            }
         }
         map
     }

@@ -46,6 +46,8 @@ impl Room {
             let mut kept = kept.borrow_mut();
             if kept.len() < MAX_KEPT {
                 kept.push(self);
+            } else {
+                self.put.zeroize();
             }
         });
     }

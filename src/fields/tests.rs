@@ -1,5 +1,7 @@
 //! Fields are found, put on, taken off and written as those of a plain list would be.
 
+use std::cell::Cell;
+
 use bytes::BytesMut;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use proptest::prelude::{Just, Strategy, proptest};
@@ -174,6 +176,33 @@ fn a_credential_stays_one_and_is_not_shown() {
     assert_eq!(is_secret(&Fields::from(&map)), [false, true]);
     let shown = format!("{fields:?} {map:?}");
     assert!(!shown.contains("s3cr3t") && shown.contains("*/*"), "{shown}");
+}
+
+#[test]
+fn a_credential_that_is_replaced_or_taken_off_leaves_nothing() {
+    let mut secret = HeaderValue::from_static("Bearer s3cr3t");
+    secret.set_sensitive(true);
+    let mut fields = fields(&[]);
+    fields.put(&AUTHORIZATION, &secret);
+    fields.put(&AUTHORIZATION, &secret);
+    let count = |fields: &Fields| fields.texts.put.windows(6).filter(|window| window == b"s3cr3t").count();
+    assert_eq!(count(&fields), 1);
+    fields.remove(&AUTHORIZATION);
+    assert_eq!(count(&fields), 0);
+}
+
+#[test]
+fn each_field_is_asked_about_once_however_many_go() {
+    let mut many = Fields::default();
+    for number in 0..100 {
+        many.append(&name_of(&format!("x-{number}")), &HeaderValue::from_static("x"));
+    }
+    let asked = Cell::new(0);
+    let removed = many.remove_names_of(|_| {
+        asked.set(asked.get() + 1);
+        true
+    });
+    assert_eq!((removed, many.len(), asked.get()), (100, 0, 100));
 }
 
 #[test]

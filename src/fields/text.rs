@@ -1,9 +1,10 @@
 //! What the fields stand in: lines, as they were read or as they were put on.
 
 use bytes::Bytes;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
-use super::{FieldLine, FieldValue, write_line};
+use super::{FieldLine, FieldValue};
+use crate::wire::encode::field_line;
 
 /// Room for what is usually put on.
 const USUALLY: usize = 512;
@@ -76,7 +77,8 @@ impl Texts {
     pub(super) fn share(&self, line: &Place) -> Bytes {
         match line.source {
             Source::Read => self.read.slice(line.value as usize..line.end as usize),
-            Source::Put | Source::Secret => Bytes::copy_from_slice(self.value(line)),
+            Source::Put => Bytes::copy_from_slice(self.value(line)),
+            Source::Secret => Bytes::from_owner(Zeroizing::new(self.value(line).to_vec())),
         }
     }
 
@@ -89,12 +91,19 @@ impl Texts {
     pub(super) fn write(&mut self, name: &[u8], value: &[u8], source: Source) -> Place {
         self.make_room(name.len() + value.len() + 4);
         let begin = self.put.len();
-        write_line(FieldLine { name, value, is_secret: false }, &mut self.put);
+        field_line(name, value, &mut self.put);
         let colon = begin + name.len();
         let at = [begin, colon, colon + 2, colon + 2 + value.len()];
         // Nobody puts on four gigabytes.
         let [begin, colon, value, end] = at.map(|at| at as u32);
         Place { source, is_usual: true, begin, colon, value, end }
+    }
+
+    /// Leaves nothing of a value that was put on.
+    pub(super) fn wipe(&mut self, line: &Place) {
+        if let Some(value) = self.put.get_mut(line.value as usize..line.end as usize) {
+            value.zeroize();
+        }
     }
 
     /// Becomes a copy of another.

@@ -64,12 +64,12 @@ fn read_what_there_is(
                 Piece::More => return Ok(()),
             }
         }
-        let Some(head) = reader.read(bytes)? else { return Ok(()) };
-        if let Some(fault) = fault_behind(head.body.clone(), bytes) {
+        let Some(framed) = reader.read(bytes)? else { return Ok(()) };
+        if let Some(fault) = fault_behind(framed.body.clone(), bytes) {
             return Err(fault);
         }
-        say_again(&head.head);
-        told.push((format!("{:?}", head.head), Vec::new(), head.body));
+        say_again(&framed.head);
+        told.push((format!("{:?}", framed.head), Vec::new(), framed.body));
     }
 }
 

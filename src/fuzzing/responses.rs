@@ -58,10 +58,10 @@ fn read_what_there_is(
             }
             continue;
         }
-        let Some(head) = reader.read(bytes, to_head)? else { return Ok(()) };
-        let is_interim = head.head.status.is_informational() && head.head.status.as_u16() != 101;
-        heads.push(format!("{:?} {:?} {}", head.head, head.body.remaining(), head.keeps_alive));
-        *body = (!is_interim).then_some(head.body);
+        let Some(framed) = reader.read(bytes, to_head)? else { return Ok(()) };
+        let is_interim = framed.head.status.is_informational() && framed.head.status.as_u16() != 101;
+        heads.push(format!("{:?} {:?} {}", framed.head, framed.body.remaining(), framed.keeps_alive));
+        *body = (!is_interim).then_some(framed.body);
     }
 }
 

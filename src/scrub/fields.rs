@@ -70,10 +70,8 @@ pub(crate) fn clean(answer: &mut Answer) -> Result<(), ScrubError> {
 
 fn is_coded(fields: &Fields) -> bool {
     let codings = fields.get_all(&CONTENT_ENCODING).flat_map(|value| value.split(|&b| b == b','));
-    codings
-        .into_iter()
-        .map(<[u8]>::trim_ascii)
-        .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+    let mut codings = codings.map(<[u8]>::trim_ascii);
+    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 impl Scrubber {

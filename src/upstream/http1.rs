@@ -31,6 +31,7 @@ use crate::config::Timeouts;
 use crate::message::{RequestHead, Response};
 use crate::wire::Malformed;
 use crate::wire::body::{Decoder, Piece};
+use crate::wire::response::FramedResponse;
 
 /// Some time after any timeout: the first exchange sets the alarm.
 const FIRST_ALARM: Duration = Duration::from_secs(24 * 60 * 60);
@@ -102,10 +103,10 @@ impl Connection {
         };
         let sending = attempt.into_sending();
         match outcome {
-            Ok(Ok(head)) => {
-                self.keeps_alive = head.keeps_alive;
+            Ok(Ok(FramedResponse { head, body, keeps_alive })) => {
+                self.keeps_alive = keeps_alive;
                 self.unsent = (!sending.is_over()).then(|| Box::new(sending));
-                Ok(Response { head: head.head, body: Received::Http1(head.body) })
+                Ok(Response { head, body: Received::Http1(body) })
             }
             Ok(Err(fault)) => Err(Failed::Lost(Box::new(Lost { fault, unwritten: sending.untouched() }))),
             Err(waiting) => Err(Failed::Overdue(waiting)),

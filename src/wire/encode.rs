@@ -1,6 +1,6 @@
 //! Heads and the framing of bodies, as they are written: what is read strictly is said anew, in one form.
 
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use crate::message::{RequestHead, ResponseHead};
@@ -72,9 +72,9 @@ fn fields_length(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
-/// One field line. `value` is what a [`HeaderValue`](http::HeaderValue) may hold.
-pub(crate) fn field_line(name: &HeaderName, value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(name.as_str().as_bytes());
+/// One field line, of what a [`HeaderName`](http::HeaderName) and a [`HeaderValue`](http::HeaderValue) may hold.
+pub(crate) fn field_line(name: impl AsRef<[u8]>, value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_ref());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

@@ -134,6 +134,19 @@ fn explain_says_what_every_stage_decides() {
             &["  crosses     x-request-id, traceparent", "  taken off   tracestate"],
         ),
         (&["OPTIONS", "/hub/x", "--caller", "shop", "-H", "Max-Forwards: 0"], 0, &["sidekey would answer it itself"]),
+        (
+            &["OPTIONS", "*", "--listen", "images", "--caller", "shop"],
+            1,
+            &[
+                "refused with 400 malformed-request: the request target is neither a path nor an absolute http URL, or holds a character that a URL may not",
+            ],
+        ),
+        (&["GET", "http://imagior.localhost?x", "--caller", "shop"], 0, &["  request     GET /?x"]),
+        (
+            &["GET", "/hub/x", "--caller", "shop", "-H", "x-a: 1", "-H", "x-b: 1", "-H", "X-A: 2"],
+            0,
+            &["  crosses     x-a, x-b"],
+        ),
         (&["GET", "/hub/x"], 1, &["refused with 407 unknown-caller: the caller is none of those in `[caller]`"]),
     ] {
         let ended = explain(folder.path(), arguments);

@@ -38,19 +38,19 @@ impl Attempt {
     ) -> Poll<Result<FramedResponse, connection::Fault>> {
         loop {
             self.send(socket, cx)?;
-            let head = match ready!(self.poll_head(socket, cx)) {
-                Ok(head) => head,
+            let framed = match ready!(self.poll_head(socket, cx)) {
+                Ok(framed) => framed,
                 Err(Fault::Incomplete | Fault::Broken(_)) if self.broken.is_some() => {
                     return Poll::Ready(Err(self.broken.take().unwrap_or(Fault::Incomplete.into())));
                 }
                 Err(fault) => return Poll::Ready(Err(fault.into())),
             };
-            match head.head.status {
+            match framed.head.status {
                 // What it is for may leave now.
                 StatusCode::CONTINUE => exchange.want_body(),
-                StatusCode::SWITCHING_PROTOCOLS => return Poll::Ready(Ok(head)),
+                StatusCode::SWITCHING_PROTOCOLS => return Poll::Ready(Ok(framed)),
                 status if status.is_informational() => {}
-                _ => return Poll::Ready(Ok(head)),
+                _ => return Poll::Ready(Ok(framed)),
             }
         }
     }

@@ -5,7 +5,7 @@ use http::uri::{Scheme, Uri};
 use crate::wire::Malformed;
 use crate::wire::characters::{TARGET, class, is_token};
 
-/// `http::Uri` takes no longer one.
+/// `http::Uri` takes no longer one, which an absolute target is read with, and what goes to a vendor in HTTP/2.
 const MAX_TARGET: usize = u16::MAX as usize - 1;
 
 /// Where the parts of a request line are, counted from its beginning.

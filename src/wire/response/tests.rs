@@ -18,14 +18,14 @@ fn head(response: &[u8]) -> FramedResponse {
 #[test]
 fn takes_off_the_head_and_leaves_the_body() {
     let mut bytes = BytesMut::from(&b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nA:  b\t\r\n\r\nokmore"[..]);
-    let mut head = ResponseReader::new().read(&mut bytes, false).unwrap().unwrap();
+    let mut framed = ResponseReader::new().read(&mut bytes, false).unwrap().unwrap();
     assert_eq!(
-        (head.head.status.as_u16(), head.head.fields.get(&HeaderName::from_static("a"))),
+        (framed.head.status.as_u16(), framed.head.fields.get(&HeaderName::from_static("a"))),
         (200, Some(&b"b"[..]))
     );
-    assert!(head.keeps_alive && head.head.reason.is_none());
-    assert!(matches!(head.body.read(&mut bytes), Ok(Piece::Data(data)) if data == "ok"));
-    assert!(head.body.is_end() && *bytes == *b"more");
+    assert!(framed.keeps_alive && framed.head.reason.is_none());
+    assert!(matches!(framed.body.read(&mut bytes), Ok(Piece::Data(data)) if data == "ok"));
+    assert!(framed.body.is_end() && *bytes == *b"more");
     assert!(read(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n").unwrap().is_none());
 }
 
@@ -67,8 +67,8 @@ fn a_connection_goes_on_after_what_says_its_length_unless_it_says_not() {
 fn a_reason_that_is_not_the_usual_one_is_kept() {
     for (line, reason) in [("200 OK", None), ("200 Fine", Some(&b"Fine"[..])), ("299", Some(b"")), ("200 ", Some(b""))]
     {
-        let head = head(format!("HTTP/1.1 {line}\r\n\r\n").as_bytes());
-        assert_eq!(head.head.reason.as_ref().map(ReasonPhrase::as_bytes), reason, "{line}");
+        let framed = head(format!("HTTP/1.1 {line}\r\n\r\n").as_bytes());
+        assert_eq!(framed.head.reason.as_ref().map(ReasonPhrase::as_bytes), reason, "{line}");
     }
 }
 
