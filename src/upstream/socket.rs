@@ -27,6 +27,8 @@ const MUCH: usize = 8 * 1024;
 thread_local! {
     /// Where the next socket is read to. One worker rarely needs a second: what came has gone on before more is read.
     static SPARE: Cell<Option<BytesMut>> = const { Cell::new(None) };
+    /// What held the last answer, which has gone on by the time that the next one comes, most often.
+    static USED: Cell<Option<BytesMut>> = const { Cell::new(None) };
 }
 
 /// The socket, and what came from it.
@@ -53,11 +55,24 @@ impl UpstreamSocket {
         if space.len() > MUCH && self.incoming.is_empty() {
             self.incoming = space;
         } else {
-            self.incoming.extend_from_slice(&space);
+            self.keep(&space);
             space.clear();
             SPARE.set(Some(space));
         }
         polled
+    }
+
+    /// Copies what came: a large piece of memory is not held for a few bytes.
+    fn keep(&mut self, fresh: &[u8]) {
+        if self.incoming.is_empty()
+            && !fresh.is_empty()
+            && let Some(mut used) = USED.take()
+            && used.try_reclaim(fresh.len())
+            && !used.try_reclaim(MUCH + 1)
+        {
+            self.incoming = used;
+        }
+        self.incoming.extend_from_slice(fresh);
     }
 
     /// Room to read to. Nothing is held while nothing comes.
@@ -88,10 +103,13 @@ impl UpstreamSocket {
     }
 
     /// Whether nothing at all has come since the last answer, not even the end, as far as can be told without waiting. Nobody
-    /// waits for it any longer, and nothing is held.
+    /// waits for it any longer, and the connection holds nothing.
     pub(super) fn is_at_rest(&mut self) -> bool {
-        let is_empty = self.incoming.is_empty();
-        self.incoming = BytesMut::new();
+        let held = mem::take(&mut self.incoming);
+        let is_empty = held.is_empty();
+        if is_empty {
+            USED.set(Some(held));
+        }
         // Deciphered bytes, or TLS's own end, may wait where the kernel knows nothing of them.
         let may_hold = matches!(self.wire, Either::Right(_)) || self.has_stirred();
         is_empty && !(may_hold && look(|cx| self.poll_more(cx)).is_ready())
@@ -150,28 +168,71 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
+    use bytes::{Bytes, BytesMut};
     use tokio::io::AsyncWriteExt;
     use tokio::net::{TcpListener, TcpStream};
     use tokio::task::coop::{consume_budget, has_budget_remaining};
     use tokio_util::either::Either;
 
-    use super::{Tcp, UpstreamSocket, tcp};
+    use super::{MUCH, Tcp, UpstreamSocket, tcp};
+
+    /// A socket, and the upstream's side of it.
+    async fn connected() -> (UpstreamSocket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let wire = Either::Left(Tcp::new(stream));
+        (UpstreamSocket { wire, incoming: BytesMut::new() }, listener.accept().await.unwrap().0)
+    }
+
+    async fn come((socket, upstream): &mut (UpstreamSocket, TcpStream), sent: &[u8]) {
+        upstream.write_all(sent).await.unwrap();
+        while socket.incoming().len() < sent.len() {
+            poll_fn(|cx| socket.poll_more(cx)).await.unwrap();
+        }
+    }
+
+    /// The next that comes, with the socket at rest behind it.
+    async fn next(pair: &mut (UpstreamSocket, TcpStream), sent: &[u8]) -> Bytes {
+        come(pair, sent).await;
+        let piece = pair.0.incoming().split().freeze();
+        assert!(pair.0.is_at_rest());
+        piece
+    }
+
+    #[tokio::test]
+    async fn what_held_an_answer_holds_another_when_nobody_has_the_first_any_more() {
+        let (mut one, mut other) = (connected().await, connected().await);
+        let first = next(&mut one, b"the first").await;
+        let held = first.as_ptr();
+        let second = next(&mut other, b"a second").await;
+        assert_ne!(second.as_ptr(), held);
+        assert_eq!((&*first, &*second), (&b"the first"[..], &b"a second"[..]));
+        let held = second.as_ptr();
+        drop(second);
+        let third = next(&mut one, b"third").await;
+        assert_eq!((&*third, third.as_ptr()), (&b"third"[..], held));
+    }
+
+    #[tokio::test]
+    async fn a_few_bytes_hold_no_memory_that_held_many() {
+        let (mut one, mut other) = (connected().await, connected().await);
+        drop(next(&mut one, &[b'x'; MUCH + 1]).await);
+        come(&mut other, b"few").await;
+        assert!(other.0.incoming().capacity() < MUCH);
+    }
 
     #[tokio::test]
     async fn a_task_that_has_had_its_turn_sees_all_the_same_that_a_connection_is_not_at_rest() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (mut upstream, _) = listener.accept().await.unwrap();
-        let socket = UpstreamSocket::new(Either::Left(Tcp::new(stream)));
-        assert!(socket.borrow_mut().is_at_rest());
+        let (mut socket, mut upstream) = connected().await;
+        assert!(socket.is_at_rest());
         upstream.write_all(b"more").await.unwrap();
-        poll_fn(|cx| tcp(&socket.borrow().wire).stream().poll_read_ready(cx)).await.unwrap();
+        poll_fn(|cx| tcp(&socket.wire).stream().poll_read_ready(cx)).await.unwrap();
         poll_fn(|_| {
             while has_budget_remaining() {
                 let _ = pin!(consume_budget()).poll(&mut Context::from_waker(Waker::noop()));
             }
-            assert!(socket.borrow().has_stirred());
-            assert!(!socket.borrow_mut().is_at_rest());
+            assert!(socket.has_stirred());
+            assert!(!socket.is_at_rest());
             Poll::Ready(())
         })
         .await;
