@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::task::unconstrained;
 use tokio_util::either::Either;
 
@@ -110,8 +110,8 @@ impl UpstreamSocket {
         if is_empty {
             USED.set(Some(held));
         }
-        // Deciphered bytes, or TLS's own end, may wait where the kernel knows nothing of them.
-        let may_hold = matches!(self.wire, Either::Right(_)) || self.has_stirred();
+        // Whoever waited for more is told of it no more.
+        let may_hold = !is_drained(&self.wire) || look(|cx| tcp(&self.wire).stream().poll_read_ready(cx)).is_ready();
         is_empty && !(may_hold && look(|cx| self.poll_more(cx)).is_ready())
     }
 
@@ -129,9 +129,11 @@ impl UpstreamSocket {
         is_quiet(&self.wire)
     }
 
-    /// Whether the kernel has told of anything to be read, its end included. Whoever waited for that waits no longer.
+    /// Whether anything is known to wait to be read, its end included. Whoever waits for that goes on waiting.
     pub(super) fn has_stirred(&self) -> bool {
-        !is_drained(&self.wire) || look(|cx| tcp(&self.wire).stream().poll_read_ready(cx)).is_ready()
+        // Nothing is read: what the kernel has told of is known to the runtime.
+        let is_told = || tcp(&self.wire).stream().try_io(Interest::READABLE, || Ok(())).is_ok();
+        !is_drained(&self.wire) || is_told()
     }
 }
 
@@ -147,7 +149,7 @@ pub(super) fn is_quiet(wire: &Wire) -> bool {
     is_drained(wire) && matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// Whether everything that was read has been asked for.
+/// Whether everything that was read has been asked for, and it was not the end.
 fn is_drained(wire: &Wire) -> bool {
     match wire {
         Either::Left(tcp) => tcp.is_drained(),

@@ -82,9 +82,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         (&self.socket, &self.session)
     }
 
-    /// Whether everything that was read from the socket has been asked for.
+    /// Whether everything that was read from the socket has been asked for, and it was not the end.
     pub(crate) fn is_drained(&self) -> bool {
-        self.incoming.is_empty() && self.plaintext.is_empty()
+        self.incoming.is_empty() && self.plaintext.is_empty() && self.end.is_none()
     }
 
     fn deliver(&mut self, buffer: &mut ReadBuf<'_>) {

@@ -288,6 +288,19 @@ fn a_connection_with_a_part_of_a_record_is_not_drained() {
 }
 
 #[test]
+fn a_connection_that_has_ended_is_not_drained() {
+    let mut stream = connect(&client(true), Peer::new(&Arc::new(server(true)), &[usize::MAX], false)).unwrap();
+    stream.socket.says(b"the last");
+    stream.socket.server.send_close_notify();
+    stream.socket.pump();
+    let mut space = [0; 100];
+    let mut buffer = ReadBuf::new(&mut space);
+    ask(|cx| Pin::new(&mut stream).poll_read(cx, &mut buffer)).unwrap().unwrap();
+    assert_eq!(buffer.filled(), b"the last");
+    assert!(stream.incoming.is_empty() && !stream.is_drained());
+}
+
+#[test]
 fn a_forged_record_ends_the_connection_after_what_came_before_it() {
     let mut stream = connect(&client(true), Peer::new(&Arc::new(server(true)), &[usize::MAX], false)).unwrap();
     let _ = read(&mut stream, &[100]);
