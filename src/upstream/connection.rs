@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -77,7 +78,7 @@ impl Connection {
         }
     }
 
-    /// Sends one request, and waits for the response's header as long as `timeouts` allow.
+    /// Sends one request, as of `now`, and waits for the response's header as long as `timeouts` allow.
     ///
     /// Dropping the future leaves the connection in the middle of an exchange: it must be dropped too.
     pub(super) async fn exchange(
@@ -86,7 +87,9 @@ impl Connection {
         body: RequestBody,
         exchange: &Exchange,
         timeouts: &Timeouts,
+        now: Instant,
     ) -> Result<Response<Received>, Failed> {
+        exchange.begin(&body, now);
         match self {
             Self::Http1(connection) => connection.exchange(head, body, exchange, timeouts).await,
             // Boxed: its state is larger than that of HTTP/1.1, which would be moved about with it.

@@ -59,14 +59,14 @@ impl Connections {
         self.http1_until.get().is_some_and(|until| Instant::now() < until)
     }
 
-    /// One that was used before, and can take a request. `must_be_quiet`: one whose loss would cost the request, so the
+    /// One that was used before, and can take a request `now`. `must_be_quiet`: one whose loss would cost the request, so the
     /// kernel is asked, too.
-    pub(super) fn take(&self, purpose: Purpose, must_be_quiet: bool) -> Option<Connection> {
+    pub(super) fn take(&self, purpose: Purpose, must_be_quiet: bool, now: Instant) -> Option<Connection> {
         let shared = match purpose {
             Purpose::Any => self.lines.take(must_be_quiet).map(Connection::Http2),
             Purpose::Http1 => None,
         };
-        shared.or_else(|| self.pool.take(must_be_quiet).map(Connection::Http1))
+        shared.or_else(|| self.pool.take(must_be_quiet, now).map(Connection::Http1))
     }
 
     /// A new one, or a place on another request's new one.

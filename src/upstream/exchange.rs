@@ -49,11 +49,11 @@ impl Exchange {
     }
 
     /// The request leaves now, perhaps not for the first time: what was counted until here does not count.
-    pub(super) fn begin(&self, body: &RequestBody) {
+    pub(super) fn begin(&self, body: &RequestBody, now: Instant) {
         self.upload.set(if body.is_end_stream() { Upload::Finished } else { Upload::Upstream });
         self.sent.set(0);
         self.phases.leave();
-        self.touch();
+        self.moved.set(Some(now));
     }
 
     /// More has been sent, through a tunnel.

@@ -90,7 +90,6 @@ impl Connection {
         timeouts: &Timeouts,
     ) -> Result<Response<Received>, Failed> {
         self.counted.work();
-        exchange.begin(&body);
         let mut attempt = Attempt::new(head, body);
         let outcome = {
             let mut overdue = pin!(overdue(self.alarm.as_mut(), exchange, timeouts));

@@ -18,12 +18,12 @@ impl Pool {
         Self { idle: RefCell::new(VecDeque::new()), limits }
     }
 
-    /// A connection that can take a request. `must_be_quiet`: one whose loss would cost the request, so the kernel is
+    /// A connection that can take a request `now`. `must_be_quiet`: one whose loss would cost the request, so the kernel is
     /// asked, too.
-    pub(super) fn take(&self, must_be_quiet: bool) -> Option<Box<Connection>> {
+    pub(super) fn take(&self, must_be_quiet: bool, now: Instant) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(mut connection) = idle.pop_back() {
-            let is_fresh = connection.idle_since().elapsed() < self.limits.idle;
+            let is_fresh = now.duration_since(connection.idle_since()) < self.limits.idle;
             if is_fresh && connection.is_ready() && (!must_be_quiet || connection.is_quiet()) {
                 return Some(connection);
             }

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Instant;
 
 use http::StatusCode;
 
@@ -66,11 +67,12 @@ pub(crate) enum SendError {
 pub(super) async fn send_once(authorized: &mut Authorized) -> Result<Box<Answer>, SendError> {
     let survives_loss = authorized.can_be_repeated();
     let connections = &authorized.upstream().connections;
-    let first = match connections.take(purpose(authorized), !survives_loss) {
+    let now = Instant::now();
+    let first = match connections.take(purpose(authorized), !survives_loss, now) {
         Some(connection) => {
             authorized.exchange().phases().reuse();
             // Pinned where it is made: to be awaited, its state would be moved first.
-            pin!(send_on(connection, authorized, survives_loss)).await
+            pin!(send_on(connection, authorized, survives_loss, now)).await
         }
         None => Box::pin(send_on_new(authorized)).await,
     };
@@ -113,7 +115,7 @@ async fn send_on_new(authorized: &mut Authorized) -> Result<Box<Answer>, Unsent>
     let opened = connections.open(purpose(authorized), authorized.exchange().phases()).await;
     let connection = opened.map_err(|error| Unsent::Never(error.into()))?;
     tracing::debug!(target: "upstream", upstream = authorized.upstream().name(), "connected");
-    send_on(connection, authorized, false).await
+    send_on(connection, authorized, false, Instant::now()).await
 }
 
 /// `survives_loss`: it may be sent again if the connection was closed under it.
@@ -121,11 +123,13 @@ async fn send_on(
     mut connection: Connection,
     authorized: &mut Authorized,
     survives_loss: bool,
+    now: Instant,
 ) -> Result<Box<Answer>, Unsent> {
     let keep = survives_loss || connection.may_refuse() || authorized.upstream().replays();
     let body = authorized.take_body(keep);
     let exchange = authorized.exchange();
-    let outcome = connection.exchange(authorized.head(), body, exchange, authorized.upstream().timeouts()).await;
+    let timeouts = authorized.upstream().timeouts();
+    let outcome = connection.exchange(authorized.head(), body, exchange, timeouts, now).await;
     exchange.stop_waiting();
     match outcome {
         Ok(response) => answer(response, authorized, connection).map_err(Unsent::Never),

@@ -41,7 +41,6 @@ impl Stream {
         exchange: &Exchange,
         timeouts: &Timeouts,
     ) -> Result<Response<Received>, Failed> {
-        exchange.begin(&body);
         let mut alarm = pin!(sleep_until((Instant::now() + FIRST_ALARM).into()));
         let asked = head.extensions.get::<Connect>().cloned();
         let is_handshake = asked.is_some();
