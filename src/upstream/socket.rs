@@ -19,8 +19,9 @@ use crate::wire::{Tcp, TlsStream};
 /// A connected socket: without TLS, or with.
 pub(super) type Wire = Either<Tcp, Box<TlsStream>>;
 
-/// So much is read at once.
-const AT_ONCE: usize = 64 * 1024;
+/// So much is read at once, the data of seven records of TLS. Less would make more writes to callers, which cost the most; and
+/// 128 KiB is where C libraries begin to map and unmap memory for each.
+const AT_ONCE: usize = 7 * 16 * 1024;
 /// What came is copied to memory that fits it, unless it is more than this.
 const MUCH: usize = 8 * 1024;
 
@@ -66,9 +67,7 @@ impl UpstreamSocket {
     fn keep(&mut self, fresh: &[u8]) {
         if self.incoming.is_empty()
             && !fresh.is_empty()
-            && let Some(mut used) = USED.take()
-            && used.try_reclaim(fresh.len())
-            && !used.try_reclaim(MUCH + 1)
+            && let Some(used) = take_used(|used| used.try_reclaim(fresh.len()) && !used.try_reclaim(MUCH + 1))
         {
             self.incoming = used;
         }
@@ -84,7 +83,10 @@ impl UpstreamSocket {
                 return used;
             }
         }
-        SPARE.take().unwrap_or_else(|| BytesMut::with_capacity(AT_ONCE))
+        let room = SPARE.take().or_else(|| take_used(|used| used.try_reclaim(AT_ONCE)));
+        let mut room = room.unwrap_or_default();
+        room.reserve(AT_ONCE);
+        room
     }
 
     /// Reads what comes after HTTP: what was read of it with the last header comes first.
@@ -106,13 +108,13 @@ impl UpstreamSocket {
     /// waits for it any longer, and the connection holds nothing.
     pub(super) fn is_at_rest(&mut self) -> bool {
         let held = mem::take(&mut self.incoming);
-        let is_empty = held.is_empty();
-        if is_empty {
-            USED.set(Some(held));
+        if !held.is_empty() {
+            return false;
         }
+        USED.set(Some(held));
         // Whoever waited for more is told of it no more.
         let may_hold = !is_drained(&self.wire) || look(|cx| tcp(&self.wire).stream().poll_read_ready(cx)).is_ready();
-        is_empty && !(may_hold && look(|cx| self.poll_more(cx)).is_ready())
+        !(may_hold && look(|cx| self.poll_more(cx)).is_ready())
     }
 
     /// Nothing more is sent on it. TLS says so: an upstream that is not told may take it for a cut, and forget the session that a
@@ -135,6 +137,16 @@ impl UpstreamSocket {
         let is_told = || tcp(&self.wire).stream().try_io(Interest::READABLE, || Ok(())).is_ok();
         !is_drained(&self.wire) || is_told()
     }
+}
+
+/// What held the last answer, if it serves. Else it is left for another.
+fn take_used(serves: impl FnOnce(&mut BytesMut) -> bool) -> Option<BytesMut> {
+    let mut used = USED.take()?;
+    if serves(&mut used) {
+        return Some(used);
+    }
+    USED.set(Some(used));
+    None
 }
 
 /// Polls once, and lets nobody be woken. A task that has had its turn would be told to wait, whatever there is: that would be
@@ -174,9 +186,10 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::net::{TcpListener, TcpStream};
     use tokio::task::coop::{consume_budget, has_budget_remaining};
+    use tokio::task::yield_now;
     use tokio_util::either::Either;
 
-    use super::{MUCH, Tcp, UpstreamSocket, tcp};
+    use super::{AT_ONCE, MUCH, SPARE, Tcp, USED, UpstreamSocket, tcp};
 
     /// A socket, and the upstream's side of it.
     async fn connected() -> (UpstreamSocket, TcpStream) {
@@ -238,5 +251,40 @@ mod tests {
             Poll::Ready(())
         })
         .await;
+    }
+
+    #[tokio::test]
+    async fn a_room_is_read_to_again_once_all_that_came_by_it_has_gone_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut upstream, _) = listener.accept().await.unwrap();
+        upstream.write_all(&[b'x'; MUCH + 1]).await.unwrap();
+        while stream.peek(&mut [0; MUCH + 1]).await.unwrap() <= MUCH {
+            yield_now().await;
+        }
+        let socket = UpstreamSocket::new(Either::Left(Tcp::new(stream)));
+        poll_fn(|cx| socket.borrow_mut().poll_more(cx)).await.unwrap();
+        let answer = socket.borrow_mut().incoming().split();
+        assert!(socket.borrow_mut().is_at_rest());
+        let mut used = USED.take().unwrap();
+        assert!(!used.try_reclaim(AT_ONCE), "nobody writes over what has not");
+        drop(answer);
+        assert!(used.try_reclaim(AT_ONCE) && used.is_empty());
+        USED.set(Some(used));
+        assert!(SPARE.take().is_none());
+        let room = socket.borrow_mut().space();
+        assert!(room.capacity() >= AT_ONCE && USED.take().is_none(), "it was not made anew");
+    }
+
+    #[tokio::test]
+    async fn what_came_behind_an_answer_is_not_at_rest_and_comes_to_nobody_else() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut upstream, _) = listener.accept().await.unwrap();
+        upstream.write_all(&[b'x'; MUCH + 1]).await.unwrap();
+        let socket = UpstreamSocket::new(Either::Left(Tcp::new(stream)));
+        poll_fn(|cx| socket.borrow_mut().poll_more(cx)).await.unwrap();
+        assert!(!socket.borrow_mut().is_at_rest());
+        assert!([SPARE.take(), USED.take()].into_iter().flatten().all(|room| room.is_empty()));
     }
 }
