@@ -7,11 +7,20 @@ use crate::fields::FieldValue;
 /// `LENGTH`: that of sidekey's own.
 #[derive(Clone)]
 pub(super) enum Id<const LENGTH: usize> {
-    Own([u8; LENGTH]),
+    Own(Aligned<LENGTH>),
     TakenOver(HeaderValue),
 }
 
+/// A text that begins where a word does: so it is looked at by words, not by bytes.
+#[derive(Clone)]
+#[repr(align(8))]
+pub(super) struct Aligned<const LENGTH: usize>([u8; LENGTH]);
+
 impl<const LENGTH: usize> Id<LENGTH> {
+    pub(super) fn own(text: [u8; LENGTH]) -> Self {
+        Self::Own(Aligned(text))
+    }
+
     /// `None`: it cannot stand in a field.
     pub(super) fn take_over(text: &[u8]) -> Option<Self> {
         HeaderValue::from_bytes(text).ok().map(Self::TakenOver)
@@ -27,7 +36,7 @@ impl<const LENGTH: usize> Id<LENGTH> {
 impl<const LENGTH: usize> FieldValue for Id<LENGTH> {
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Own(text) => text,
+            Self::Own(text) => &text.0,
             Self::TakenOver(value) => value.as_bytes(),
         }
     }

@@ -28,7 +28,7 @@ impl RequestId {
         let random = random::number().to_ne_bytes().first_chunk().copied().unwrap_or_default();
         let mut text = [0; Hyphenated::LENGTH];
         Builder::from_unix_timestamp_millis(millis, &random).into_uuid().hyphenated().encode_lower(&mut text);
-        Self(Id::Own(text))
+        Self(Id::own(text))
     }
 
     /// `None`: it is too long, or holds what could be taken for more than an id somewhere.

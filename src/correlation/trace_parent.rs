@@ -29,7 +29,7 @@ impl TraceParent {
             // There is room for all of them.
             let _ = room.write_all(part.as_bytes());
         }
-        Self(Id::Own(text))
+        Self(Id::own(text))
     }
 
     /// `None`: it is not valid (Trace Context 3.2.2, and 3.2.4 for versions to come).
