@@ -62,7 +62,8 @@ impl Streams {
         }
         self.begun.set(true);
         let open = Open { streams: Rc::clone(self), stream };
-        drop(server::spawn(stream::run(open, request, respond)));
+        // Boxed: whatever begins, runs and ends a task moves about what it holds of it.
+        drop(server::spawn(Box::pin(stream::run(open, request, respond))));
     }
 
     pub(super) fn have_begun(&self) -> bool {
