@@ -78,7 +78,7 @@ pub(crate) fn withholds_body(request: &Request<CallerBody>) -> bool {
 /// Whether whoever sends a body with this header waits to be asked for it. HTTP/1.0 does not know that.
 pub(crate) fn expects_continue(head: &RequestHead) -> bool {
     let expects = |value: &[u8]| value.eq_ignore_ascii_case(b"100-continue");
-    head.version == Version::HTTP_11 && head.fields.get(&EXPECT).is_some_and(expects)
+    head.version != Version::HTTP_10 && head.fields.get(&EXPECT).is_some_and(expects)
 }
 
 /// As [`prepare`], for a request of sidekey's own: it has no caller, and no body.

@@ -202,6 +202,46 @@ fn expect_100_continue_works() {
     let request = Request::post("http://localhost/api/x").header("expect", "100-continue");
     let answer = caller.post(request.header("content-length", "4").body(()).unwrap(), b"body").unwrap();
     assert_eq!(answer.text(), "ok");
+    // Nothing can be answered before the body has come, which is held back until it is asked for.
+    let mut frames = sidekey.connect_frames(&[]);
+    let expecting = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/api/x"),
+        (":authority", "localhost"),
+        ("expect", "100-continue"),
+        ("content-length", "4"),
+    ];
+    frames.send(frame(HEADERS, END_HEADERS, 1, &fields(&expecting)));
+    let asked = frames.await_frame(HEADERS);
+    assert_eq!(asked.flags & END_STREAM, 0);
+    frames.send(frame(DATA, END_STREAM, 1, b"body"));
+    frames.await_frame(HEADERS);
+    assert_eq!(frames.await_frame(DATA).payload, b"ok");
+}
+
+#[test]
+fn a_caller_that_expects_100_and_is_refused_is_not_asked_for_its_body() {
+    let origin = Origin::plain(|conversation| {
+        conversation.head().unwrap();
+        conversation.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno.");
+    });
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let mut frames = sidekey.connect_frames(&[]);
+    let expecting = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/api/x"),
+        (":authority", "localhost"),
+        ("expect", "100-continue"),
+        ("content-length", "4"),
+    ];
+    frames.send(frame(HEADERS, END_HEADERS, 1, &fields(&expecting)));
+    frames.await_frame(HEADERS);
+    // Were the first header the question, another would come before the body.
+    let next =
+        std::iter::repeat_with(|| frames.next().unwrap()).find(|next| [HEADERS, DATA].contains(&next.kind)).unwrap();
+    assert_eq!((next.kind, &next.payload[..]), (DATA, &b"no."[..]));
 }
 
 #[test]

@@ -1,14 +1,19 @@
 //! A request's body as it comes out of a stream. What was handed on makes room for as much again, so that a caller sends no
 //! faster than the upstream takes it.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::RecvStream;
-use http::{Method, Request};
+use h2::server::SendResponse;
+use http::{Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
+use super::piece::Piece;
 use crate::fields::Fields;
+use crate::headers;
 use crate::message::{self, RequestHead};
 use crate::server::body::{CallerBody, CallerFault};
 use crate::wire;
@@ -20,10 +25,15 @@ pub(crate) struct Http2Body {
     left: Option<u64>,
     /// Whether nothing but trailers can come.
     is_read: bool,
+    /// How the caller is asked for a body that it holds back (RFC 9110 10.1.1), until it has been.
+    asking: Option<Rc<RefCell<SendResponse<Piece>>>>,
 }
 
 /// Takes a request's stream for its body; of a `CONNECT`, which has none, for what may become a tunnel.
-pub(super) fn split(request: Request<RecvStream>) -> (message::Request<CallerBody>, Option<RecvStream>) {
+pub(super) fn split(
+    request: Request<RecvStream>,
+    respond: &Rc<RefCell<SendResponse<Piece>>>,
+) -> (message::Request<CallerBody>, Option<RecvStream>) {
     let (head, stream) = request.into_parts();
     let head = RequestHead::from(head);
     if head.method == Method::CONNECT {
@@ -32,7 +42,9 @@ pub(super) fn split(request: Request<RecvStream>) -> (message::Request<CallerBod
     let body = if stream.is_end_stream() {
         CallerBody::Empty
     } else {
-        CallerBody::Http2(Http2Body { left: wire::http2::announced_length(&head.fields), stream, is_read: false })
+        let left = wire::http2::announced_length(&head.fields);
+        let asking = headers::expects_continue(&head).then(|| Rc::clone(respond));
+        CallerBody::Http2(Http2Body { stream, left, is_read: false, asking })
     };
     (message::Request { head, body }, None)
 }
@@ -51,6 +63,12 @@ impl Http2Body {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CallerFault>>> {
+        if let Some(asking) = self.asking.take() {
+            let mut asked = Response::new(());
+            *asked.status_mut() = StatusCode::CONTINUE;
+            // It fails if the answer has begun: then nobody is to send more.
+            let _ = asking.borrow_mut().send_informational(asked);
+        }
         if !self.is_read {
             if let Some(piece) = ready!(self.stream.poll_data(cx)).transpose()? {
                 // What has ended has no window any more, and needs none.

@@ -1,7 +1,7 @@
 //! One stream of an HTTP/2 caller: a request, and its answer, with deadlines of its own. Whatever ends it leaves the
 //! other streams alone.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -164,25 +164,28 @@ pub(super) async fn run(open: Open, request: Request<RecvStream>, mut respond: S
 async fn serve(
     stream: &Rc<Stream>,
     request: Request<RecvStream>,
-    mut respond: SendResponse<Piece>,
+    respond: SendResponse<Piece>,
 ) -> Option<(Box<Tunnel>, Bare)> {
     let is_head = *request.method() == Method::HEAD;
-    let (request, bare) = body::split(request);
+    // The body may have to be asked for.
+    let respond = Rc::new(RefCell::new(respond));
+    let (request, bare) = body::split(request, &respond);
     let response = {
         let mut work = pin!(proxy::handle(Rc::clone(&stream.visit), request));
         poll_fn(|cx| match work.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Some(response)),
             // The caller has cancelled it, or is gone.
-            Poll::Pending => respond.poll_reset(cx).map(|_| None),
+            Poll::Pending => respond.borrow_mut().poll_reset(cx).map(|_| None),
         })
         .await?
     };
     let (head, body) = answer::prepare(response, is_head);
     let tunnel = stream.visit.take_tunnel();
     let is_whole = tunnel.is_none() && body.is_end_stream();
-    let Ok(half) = respond.send_response(head, is_whole) else {
+    let sent = respond.borrow_mut().send_response(head, is_whole);
+    let Ok(half) = sent else {
         // The caller was faster; or the head cannot be said, and nothing can be.
-        respond.send_reset(Reason::INTERNAL_ERROR);
+        respond.borrow_mut().send_reset(Reason::INTERNAL_ERROR);
         return None;
     };
     let sending = Sending::new(half, stream);
