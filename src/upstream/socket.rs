@@ -114,7 +114,9 @@ impl UpstreamSocket {
         USED.set(Some(held));
         // Whoever waited for more is told of it no more.
         let may_hold = !is_drained(&self.wire) || look(|cx| tcp(&self.wire).stream().poll_read_ready(cx)).is_ready();
-        !(may_hold && look(|cx| self.poll_more(cx)).is_ready())
+        let has_come = may_hold && look(|cx| self.poll_more(cx)).is_ready();
+        // The beginning of a record is not nothing.
+        !has_come && is_drained(&self.wire)
     }
 
     /// Nothing more is sent on it. TLS says so: an upstream that is not told may take it for a cut, and forget the session that a

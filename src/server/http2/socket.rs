@@ -49,12 +49,12 @@ impl<S> Http2Socket<S> {
         self.stream
     }
 
-    fn note_write(&mut self, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.blocked_since = match wrote {
+    fn note<T>(&mut self, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.blocked_since = match done {
             Poll::Pending => Some(self.blocked_since.unwrap_or_else(Instant::now)),
             Poll::Ready(_) => None,
         };
-        wrote
+        done
     }
 }
 
@@ -86,7 +86,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Http2Io<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut socket = self.0.borrow_mut();
         let wrote = Pin::new(&mut socket.stream).poll_write(cx, bytes);
-        socket.note_write(wrote)
+        socket.note(wrote)
     }
 
     fn poll_write_vectored(
@@ -96,7 +96,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Http2Io<S> {
     ) -> Poll<io::Result<usize>> {
         let mut socket = self.0.borrow_mut();
         let wrote = Pin::new(&mut socket.stream).poll_write_vectored(cx, slices);
-        socket.note_write(wrote)
+        socket.note(wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -104,7 +104,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Http2Io<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.borrow_mut().stream).poll_flush(cx)
+        let mut socket = self.0.borrow_mut();
+        // What TLS has taken may not have left.
+        let flushed = Pin::new(&mut socket.stream).poll_flush(cx);
+        socket.note(flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
