@@ -35,8 +35,9 @@ LOADS = {
 }
 BASIC_2K = ("bench/upload", 64, POST.format(2048))
 HMAC_2K = ("signed/upload", 64, POST.format(2048))
-SCENARIOS = [*LOADS, "latency", "idle", "hmac", "workers"]
+SCENARIOS = [*LOADS, "latency", "idle", "hmac", "http2", "workers"]
 STEADY_CONNECTIONS, IDLE_CONNECTIONS = 20, 1000
+HTTP2_CONNECTIONS, HTTP2_STREAMS = 4, 16
 
 
 def main():
@@ -69,7 +70,7 @@ def main():
 def read_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", default="sidekey,haproxy,nginx,floor", help=f"of {', '.join(peers.PEERS)}")
-    parser.add_argument("--scenarios", default="idle,small,kb100,upload1mb,cold,latency,hmac", help=f"of {', '.join(SCENARIOS)}")
+    parser.add_argument("--scenarios", default="idle,small,kb100,upload1mb,cold,latency,hmac,http2", help=f"of {', '.join(SCENARIOS)}")
     parser.add_argument("--rounds", type=int, default=5, help="the figures are the medians of so many")
     parser.add_argument("--seconds", type=int, default=4, help="how long each proxy is asked in a round")
     parser.add_argument("--rate", type=int, default=2000, help="requests a second for `latency`")
@@ -109,7 +110,7 @@ def prepare(folder):
 
 def fill(text, folder, **more):
     return text.format(folder=folder, authorization=AUTHORIZATION, user=peers.USER, tls=peers.ORIGIN_TLS,
-                       plain=peers.ORIGIN_PLAIN, uploads=peers.ORIGIN_UPLOADS, **more)
+                       http2=peers.ORIGIN_HTTP2, plain=peers.ORIGIN_PLAIN, uploads=peers.ORIGIN_UPLOADS, **more)
 
 
 def start_origin(folder):
@@ -153,23 +154,42 @@ def measure(folder, scenario, proxies, results, options):
         # Another one is first each time.
         first = number % len(proxies)
         for proxy in proxies[first:] + proxies[:first]:
-            figures = results[proxy.name]
-            if scenario == "latency":
-                url = f"http://127.0.0.1:{proxy.port}/bench/small"
-                taken = machinery.steady_load(folder, url, STEADY_CONNECTIONS, options.rate, options.seconds, FIELD)
-                figures.setdefault("latency", []).append(taken)
-            elif scenario == "hmac" and proxy.name == "sidekey":
-                for label, load in (("basic2k", BASIC_2K), ("hmac2k", HMAC_2K)):
-                    figures.setdefault(label, []).append(under_load(folder, proxy, load, options.seconds))
-            elif scenario != "hmac":
-                figures.setdefault(scenario, []).append(under_load(folder, proxy, LOADS[scenario], options.seconds))
+            if scenario in LOADS or scenario == "latency" or proxy.name == "sidekey":
+                for label, figures in measure_once(folder, scenario, proxy, options).items():
+                    results[proxy.name].setdefault(label, []).append(figures)
+
+
+def measure_once(folder, scenario, proxy, options):
+    if scenario == "latency":
+        url = address(proxy, "bench/small")
+        return {scenario: machinery.steady_load(folder, url, STEADY_CONNECTIONS, options.rate, options.seconds, FIELD)}
+    if scenario == "hmac":
+        return {"basic2k": under_load(folder, proxy, BASIC_2K, options.seconds),
+                "hmac2k": under_load(folder, proxy, HMAC_2K, options.seconds)}
+    if scenario == "http2":
+        return {scenario: under_streams(proxy, options.seconds)}
+    return {scenario: under_load(folder, proxy, LOADS[scenario], options.seconds)}
+
+
+def address(proxy, path):
+    return f"http://127.0.0.1:{proxy.port}/{path}"
 
 
 def under_load(folder, proxy, load, seconds):
     path, connections, script = load
     script = f'wrk.headers["Authorization"]="{AUTHORIZATION}"\n' + (script or "")
+    return what_it_costs(proxy, lambda: machinery.full_load(folder, address(proxy, path), connections, seconds, script))
+
+
+def under_streams(proxy, seconds):
+    url = address(proxy, "http2/small")
+    return what_it_costs(
+        proxy, lambda: machinery.streams_load(url, HTTP2_CONNECTIONS, HTTP2_STREAMS, seconds, FIELD))
+
+
+def what_it_costs(proxy, load):
     before = proxy.cpu()
-    figures = machinery.full_load(folder, f"http://127.0.0.1:{proxy.port}/{path}", connections, seconds, script)
+    figures = load()
     user, system = (after - start for after, start in zip(proxy.cpu(), before))
     requests = max(figures.pop("requests"), 1)
     figures |= {"cpu_us": (user + system) / requests * 1e6, "user_us": user / requests * 1e6}

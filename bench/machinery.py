@@ -135,6 +135,21 @@ def full_load(folder, url, connections, seconds, script=None):
     }
 
 
+def streams_load(url, connections, streams, seconds, field):
+    """As many requests as get through in HTTP/2, so many at a time on each connection."""
+    command = ["taskset", "-c", OTHER_CORE, "h2load", f"-c{connections}", f"-m{streams}", "-t1", f"-D{seconds}", "-H", field, url]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def number(pattern):
+        return int(re.search(pattern, told).group(1))
+
+    return {
+        "requests": number(r"(\d+) succeeded"),
+        "per_second": float(re.search(r"([\d.]+) req/s", told).group(1)),
+        "failed": number(r"(\d+) failed") + number(r"(\d+) 4xx") + number(r"(\d+) 5xx"),
+    }
+
+
 def steady_load(folder, url, connections, rate, seconds, field):
     """So many requests a second, whether they are answered in time or not: how long each took, in microseconds."""
     log = folder / "h2load.log"

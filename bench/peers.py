@@ -1,9 +1,9 @@
 """The same work for each proxy: plain HTTP/1.1 in on loopback, a credential on, TLS 1.3 with verification out, one worker.
 
-`{folder}`, `{port}`, `{tls}` and `{plain}` (the origin's ports) and `{authorization}` are filled in.
+`{folder}`, `{port}`, `{tls}`, `{http2}` and `{plain}` (the origin's ports) and `{authorization}` are filled in.
 """
 
-ORIGIN_TLS, ORIGIN_PLAIN, ORIGIN_UPLOADS = 19443, 19080, 19081
+ORIGIN_TLS, ORIGIN_HTTP2, ORIGIN_PLAIN, ORIGIN_UPLOADS = 19443, 19444, 19080, 19081
 USER, PASSWORD = "acc_key", "s3cr3t-value"
 
 ORIGIN = """
@@ -17,7 +17,7 @@ http {{
   # Whoever does not put the credential on is not measured. HMAC is dated: only that it is there.
   map $http_authorization $refused {{ default 1; "{authorization}" 0; "~^hmac username=.{user}." 0; }}
   server {{
-    listen 127.0.0.1:{tls} ssl; listen 127.0.0.1:{plain};
+    listen 127.0.0.1:{tls} ssl; listen 127.0.0.1:{http2} ssl http2; listen 127.0.0.1:{plain};
     ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key; ssl_protocols TLSv1.3;
     root {folder}/www;
     if ($refused) {{ return 401; }}
@@ -38,6 +38,11 @@ address = "127.0.0.1:{port}"
 
 [upstream.bench]
 url = "https://localhost:{tls}"
+tls = {{ ca_file = "{folder}/ca.pem" }}
+auth.basic = {{ username = "file:{folder}/user", password = "file:{folder}/password" }}
+
+[upstream.http2]
+url = "https://localhost:{http2}"
 tls = {{ ca_file = "{folder}/ca.pem" }}
 auth.basic = {{ username = "file:{folder}/user", password = "file:{folder}/password" }}
 

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""The release build, made for what it does most (profile-guided optimisation): built once to count which code runs, asked as
+`compare.py` asks, and built again with the counts. See README.md.
+
+    bench/train.py [--target-dir target/trained]
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import compare
+import machinery
+import peers
+
+SCENARIOS = ["small", "kb100", "upload1mb", "cold", "conns1k", "hmac", "http2"]
+SECONDS = 3
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--target-dir", type=Path, default=compare.ROOT / "target/trained", help="where it is built")
+    folder = parser.parse_args().target_dir.resolve()
+    rustc = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout
+    refuse_without_programs()
+    merger = find_merger(rustc)
+    target = re.search(r"^host: (.+)$", rustc, re.M).group(1)
+    counts, profile = folder / "counts", folder / "counts.profdata"
+    shutil.rmtree(counts, ignore_errors=True)
+    counting = build(folder / "counting", target, f"-Cprofile-generate={counts}")
+    train(counting)
+    subprocess.run([merger, "merge", "-o", profile, *counts.glob("*.profraw")], check=True)
+    print(build(folder, target, f"-Cprofile-use={profile}"))
+
+
+def refuse_without_programs():
+    gone = machinery.missing(["nginx", "wrk", "h2load", "openssl", "taskset"])
+    if gone:
+        sys.exit(f"not installed: {', '.join(gone)} (bench/README.md says where they come from)")
+
+
+def find_merger(rustc):
+    """What makes one profile of the counts: it has to be of the compiler's own LLVM."""
+    version = re.search(r"^LLVM version: (\d+)", rustc, re.M).group(1)
+    host = re.search(r"^host: (.+)$", rustc, re.M).group(1)
+    sysroot = subprocess.run(["rustc", "--print", "sysroot"], check=True, capture_output=True, text=True).stdout.strip()
+    for place in (Path(sysroot, "lib/rustlib", host, "bin/llvm-profdata"), f"llvm-profdata-{version}"):
+        if found := shutil.which(place):
+            return found
+    sys.exit(f"no llvm-profdata of LLVM {version}: `rustup component add llvm-tools`, or Debian's llvm-{version}")
+
+
+def build(folder, target, flag):
+    """With the same settings each time: counts belong to functions, whose names are made of the settings, too. The target is named so
+    that what runs while it is built, procedural macros, is left alone.
+    """
+    flags = f"{os.environ.get('RUSTFLAGS', '')} {flag}".strip()
+    command = ["cargo", "build", "--release", "--locked", "--bin", "sidekey", "--target", target, "--target-dir", folder]
+    subprocess.run(command, check=True, cwd=compare.ROOT, env=os.environ | {"RUSTFLAGS": flags})
+    return folder / target / "release/sidekey"
+
+
+def train(binary):
+    """It may write its counts only where it is not hardened."""
+    port, config, file, command = peers.PEERS["sidekey"]
+    peers.PEERS["sidekey"] = port, config, file, [*command, "--no-hardening"]
+    options = SimpleNamespace(binary=binary, rounds=1, seconds=SECONDS)
+    folder = Path(tempfile.mkdtemp(prefix="sidekey-train-"))
+    running = []
+    try:
+        compare.prepare(folder)
+        running.append(compare.start_origin(folder))
+        running.append(compare.start(folder, "sidekey", options))
+        compare.prove(running[-1])
+        for scenario in SCENARIOS:
+            print(f"{scenario} …", file=sys.stderr, flush=True)
+            compare.measure(folder, scenario, running[-1:], {"sidekey": {}}, options)
+    finally:
+        for process in reversed(running):
+            process.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
