@@ -41,7 +41,7 @@ pub(crate) fn prepare(
     let Request { mut head, body: incoming } = request;
     let is_empty = incoming.is_end_stream();
     let had_length = is_empty && presence.of_field(Field::ContentLength);
-    let expects = !is_empty && presence.of_field(Field::Expect);
+    let expects = !is_empty && presence.of_field(Field::Expect) && expects_continue(&head);
     let may_ask = presence.of_field(Field::Upgrade) && grant.target().upstream.passes_tunnels();
     let wants_tunnel = may_ask && handshake::is_asked_for(&head);
     let path = grant.take_path();

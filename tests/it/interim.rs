@@ -1,7 +1,7 @@
 //! Answers before the request is complete: `100 (Continue)`, early refusals, and other interim responses.
 
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{OK, Origin, Sidekey, get, holds, until_true};
 
@@ -91,6 +91,19 @@ fn an_upstream_that_knows_no_expectation_gets_the_body_all_the_same() {
     caller.send("body");
     caller.response().assert_passed_on(200);
     assert_eq!(origin.request().body, b"body");
+}
+
+#[test]
+fn only_who_waits_for_100_is_taken_to_hold_its_body_back() {
+    const REQUESTS: u32 = 8;
+    let origin = Origin::ok();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let began = Instant::now();
+    for _ in 0..REQUESTS {
+        sidekey.ask(EXPECTING.replace("100-continue", "a-miracle") + "body").assert_passed_on(200);
+    }
+    assert!(origin.requests().iter().all(|request| request.body == b"body"));
+    assert!(began.elapsed() < REQUESTS * Duration::from_millis(750), "each waited a second for a 100");
 }
 
 #[test]
