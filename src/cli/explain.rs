@@ -23,7 +23,7 @@ use crate::{headers, max_forwards, wire};
 
 /// What is asked about.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Asked {
+pub struct Question {
     /// The method, such as `GET`
     pub method: String,
     /// What is asked for: `/NAME/path`, or a whole URL as the app has it
@@ -73,7 +73,7 @@ pub enum ExplainError {
 ///
 /// # Errors
 /// It is no request, or names what the config does not have.
-pub fn explain(config: &Config, asked: &Asked, out: &mut dyn Write) -> Result<Outlook, ExplainError> {
+pub fn explain(config: &Config, asked: &Question, out: &mut dyn Write) -> Result<Outlook, ExplainError> {
     let callers = Callers::offline(config);
     let named = asked.caller.as_deref().map(|name| callers.named(name).ok_or_else(|| unknown("caller", name)));
     let named = named.transpose()?;
@@ -228,7 +228,7 @@ fn say_headers(
 }
 
 /// The request that a client would send for it.
-fn request(asked: &Asked) -> Result<RequestHead, ExplainError> {
+fn request(asked: &Question) -> Result<RequestHead, ExplainError> {
     let method = Method::from_bytes(asked.method.as_bytes()).map_err(|_| ExplainError::Request("METHOD"))?;
     let url: Uri = asked.url.parse().map_err(|_| ExplainError::Request("URL"))?;
     let path = url.path_and_query().map_or("/", |path| path.as_str());

@@ -66,7 +66,7 @@ pub enum Command {
         config: ConfigFlag,
         /// Which request.
         #[command(flatten)]
-        asked: explain::Asked,
+        asked: explain::Question,
     },
     /// Print a new token for a caller
     Token,
