@@ -74,71 +74,8 @@ pub(super) fn place(error: PlaceError) -> Problem {
 }
 
 pub(super) fn send(error: &SendError) -> Problem {
-    let bad_gateway = |slug, detail, proxy_error| Problem {
-        status: StatusCode::BAD_GATEWAY,
-        slug,
-        title: "Bad gateway",
-        detail,
-        proxy_error,
-    };
-    let timeout = |slug, detail, proxy_error| Problem {
-        status: StatusCode::GATEWAY_TIMEOUT,
-        slug,
-        title: "Gateway timeout",
-        detail,
-        proxy_error,
-    };
     match error {
-        SendError::Connect(error) => match error {
-            ConnectError::Lookup(_) => bad_gateway("dns-error", "The upstream's name does not resolve.", "dns_error"),
-            ConnectError::LookupTimeout => {
-                timeout("dns-timeout", "The upstream's name did not resolve in time.", "dns_timeout")
-            }
-            ConnectError::Prohibited(_) => bad_gateway(
-                "address-prohibited",
-                "The upstream's name leads to an address that is not dialled.",
-                "destination_ip_prohibited",
-            ),
-            ConnectError::Loop => Problem {
-                status: StatusCode::LOOP_DETECTED,
-                slug: "proxy-loop",
-                title: "Loop detected",
-                detail: "The upstream's address is that of sidekey itself.",
-                proxy_error: "proxy_loop_detected",
-            },
-            ConnectError::Unroutable(_) => {
-                bad_gateway("unroutable", "The upstream's address cannot be reached.", "destination_ip_unroutable")
-            }
-            ConnectError::Refused(_) => {
-                bad_gateway("connection-refused", "The upstream refused the connection.", "connection_refused")
-            }
-            ConnectError::NoDescriptor(_) => Problem {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                slug: "no-descriptor",
-                title: "Too many connections",
-                detail: "sidekey has no file descriptor left for a connection to the upstream.",
-                proxy_error: "connection_limit_reached",
-            },
-            ConnectError::Terminated(_) => bad_gateway(
-                "connection-terminated",
-                "The connection to the upstream was lost while it was being made.",
-                "connection_terminated",
-            ),
-            ConnectError::ConnectTimeout => {
-                timeout("connection-timeout", "The upstream could not be connected to in time.", "connection_timeout")
-            }
-            ConnectError::TlsTimeout => {
-                timeout("tls-timeout", "The upstream did not finish the TLS handshake in time.", "connection_timeout")
-            }
-            ConnectError::Certificate(_) => bad_gateway(
-                "tls-certificate",
-                "The upstream's certificate is not valid for its name.",
-                "tls_certificate_error",
-            ),
-            ConnectError::TlsProtocol(_) => {
-                bad_gateway("tls-protocol", "The TLS handshake with the upstream failed.", "tls_protocol_error")
-            }
-        },
+        SendError::Connect(error) => connect(error),
         SendError::Sign(error) => place(*error),
         SendError::LeftAlone(_) => Problem {
             status: StatusCode::SERVICE_UNAVAILABLE,
@@ -171,4 +108,65 @@ pub(super) fn send(error: &SendError) -> Problem {
             bad_gateway("response-malformed", "The upstream's answer is not well-formed HTTP.", "http_protocol_error")
         }
     }
+}
+
+fn connect(error: &ConnectError) -> Problem {
+    match error {
+        ConnectError::Lookup(_) => bad_gateway("dns-error", "The upstream's name does not resolve.", "dns_error"),
+        ConnectError::LookupTimeout => {
+            timeout("dns-timeout", "The upstream's name did not resolve in time.", "dns_timeout")
+        }
+        ConnectError::Prohibited(_) => bad_gateway(
+            "address-prohibited",
+            "The upstream's name leads to an address that is not dialled.",
+            "destination_ip_prohibited",
+        ),
+        ConnectError::Loop => Problem {
+            status: StatusCode::LOOP_DETECTED,
+            slug: "proxy-loop",
+            title: "Loop detected",
+            detail: "The upstream's address is that of sidekey itself.",
+            proxy_error: "proxy_loop_detected",
+        },
+        ConnectError::Unroutable(_) => {
+            bad_gateway("unroutable", "The upstream's address cannot be reached.", "destination_ip_unroutable")
+        }
+        ConnectError::Refused(_) => {
+            bad_gateway("connection-refused", "The upstream refused the connection.", "connection_refused")
+        }
+        ConnectError::NoDescriptor(_) => Problem {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            slug: "no-descriptor",
+            title: "Too many connections",
+            detail: "sidekey has no file descriptor left for a connection to the upstream.",
+            proxy_error: "connection_limit_reached",
+        },
+        ConnectError::Terminated(_) => bad_gateway(
+            "connection-terminated",
+            "The connection to the upstream was lost while it was being made.",
+            "connection_terminated",
+        ),
+        ConnectError::ConnectTimeout => {
+            timeout("connection-timeout", "The upstream could not be connected to in time.", "connection_timeout")
+        }
+        ConnectError::TlsTimeout => {
+            timeout("tls-timeout", "The upstream did not finish the TLS handshake in time.", "connection_timeout")
+        }
+        ConnectError::Certificate(_) => bad_gateway(
+            "tls-certificate",
+            "The upstream's certificate is not valid for its name.",
+            "tls_certificate_error",
+        ),
+        ConnectError::TlsProtocol(_) => {
+            bad_gateway("tls-protocol", "The TLS handshake with the upstream failed.", "tls_protocol_error")
+        }
+    }
+}
+
+fn bad_gateway(slug: &'static str, detail: &'static str, proxy_error: &'static str) -> Problem {
+    Problem { status: StatusCode::BAD_GATEWAY, slug, title: "Bad gateway", detail, proxy_error }
+}
+
+fn timeout(slug: &'static str, detail: &'static str, proxy_error: &'static str) -> Problem {
+    Problem { status: StatusCode::GATEWAY_TIMEOUT, slug, title: "Gateway timeout", detail, proxy_error }
 }
