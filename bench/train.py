@@ -35,7 +35,10 @@ def main():
     shutil.rmtree(counts, ignore_errors=True)
     counting = build(folder / "counting", target, f"-Cprofile-generate={counts}")
     train(counting)
-    subprocess.run([merger, "merge", "-o", profile, *counts.glob("*.profraw")], check=True)
+    counted = list(counts.glob("*.profraw"))
+    if not counted:
+        sys.exit(f"{counting} wrote no counts to {counts}")
+    subprocess.run([merger, "merge", "-o", profile, *counted], check=True)
     print(build(folder, target, f"-Cprofile-use={profile}"))
 
 
