@@ -27,10 +27,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target-dir", type=Path, default=compare.ROOT / "target/trained", help="where it is built")
     folder = parser.parse_args().target_dir.resolve()
-    rustc = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout
     refuse_without_programs()
-    merger = find_merger(rustc)
-    target = re.search(r"^host: (.+)$", rustc, re.M).group(1)
+    version = ask_rustc("-vV")
+    target = re.search(r"^host: (.+)$", version, re.M).group(1)
+    merger = find_merger(target, re.search(r"^LLVM version: (\d+)", version, re.M).group(1))
     counts, profile = folder / "counts", folder / "counts.profdata"
     shutil.rmtree(counts, ignore_errors=True)
     counting = build(folder / "counting", target, f"-Cprofile-generate={counts}")
@@ -48,15 +48,18 @@ def refuse_without_programs():
         sys.exit(f"not installed: {', '.join(gone)} (bench/README.md says where they come from)")
 
 
-def find_merger(rustc):
+def ask_rustc(*question):
+    """The one that builds: a folder may name its toolchain."""
+    return subprocess.run(["rustc", *question], check=True, capture_output=True, text=True, cwd=compare.ROOT).stdout.strip()
+
+
+def find_merger(host, llvm):
     """What makes one profile of the counts: it has to be of the compiler's own LLVM."""
-    version = re.search(r"^LLVM version: (\d+)", rustc, re.M).group(1)
-    host = re.search(r"^host: (.+)$", rustc, re.M).group(1)
-    sysroot = subprocess.run(["rustc", "--print", "sysroot"], check=True, capture_output=True, text=True).stdout.strip()
-    for place in (Path(sysroot, "lib/rustlib", host, "bin/llvm-profdata"), f"llvm-profdata-{version}"):
+    own = Path(ask_rustc("--print", "sysroot"), "lib/rustlib", host, "bin/llvm-profdata")
+    for place in (own, f"llvm-profdata-{llvm}"):
         if found := shutil.which(place):
             return found
-    sys.exit(f"no llvm-profdata of LLVM {version}: `rustup component add llvm-tools`, or Debian's llvm-{version}")
+    sys.exit(f"no llvm-profdata of LLVM {llvm}: `rustup component add llvm-tools`, or Debian's llvm-{llvm}")
 
 
 def build(folder, target, flag):
