@@ -9,8 +9,9 @@ use super::text::Place;
 /// Room for more is not kept,
 const MAX_PUT: usize = 4096;
 const MAX_LINES: usize = 64;
-/// nor is more of it: a request and its answer take one each.
-const MAX_KEPT: usize = 8;
+/// nor is more of it. A request has one for as long as it is under way, and its answer one, too: of many that begin and end together,
+/// most should find what others have left.
+const MAX_KEPT: usize = 64;
 /// So many fields a message usually has at most, with those that sidekey puts on.
 const USUALLY: usize = 24;
 
