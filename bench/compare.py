@@ -84,12 +84,7 @@ def refuse_what_cannot_run(options, names):
     unknown += [name for name in options.scenarios.split(",") if name not in SCENARIOS]
     if unknown:
         sys.exit(f"no such peer or scenario: {', '.join(unknown)}")
-    if (os.cpu_count() or 1) < 2:
-        sys.exit("two cores are needed: one for the proxies, one for the origin and the load")
-    programs = ["nginx", "wrk", "h2load", "openssl", "taskset"] + ["haproxy"] * ("floor" in names)
-    gone = machinery.missing(programs + [name for name in names if name not in ("sidekey", "floor")])
-    if gone:
-        sys.exit(f"not installed: {', '.join(sorted(set(gone)))} (bench/README.md says where they come from)")
+    machinery.refuse_without(["haproxy" if name == "floor" else name for name in names if name != "sidekey"])
     if not Path(options.binary).exists():
         sys.exit(f"there is no {options.binary}: run `cargo build --release`")
 

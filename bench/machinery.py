@@ -96,8 +96,13 @@ def accepts(port):
         return False
 
 
-def missing(programs):
-    return [program for program in programs if not shutil.which(program)]
+def refuse_without(programs):
+    """Without these, those that the origin and the load are made of, and a core for each side."""
+    needed = {"nginx", "wrk", "h2load", "openssl", "taskset", *programs}
+    if gone := sorted(program for program in needed if not shutil.which(program)):
+        sys.exit(f"not installed: {', '.join(gone)} (bench/README.md says where they come from)")
+    if (os.cpu_count() or 1) < 2:
+        sys.exit("two cores are needed: one for the proxies, one for the origin and the load")
 
 
 def certificates(folder):

@@ -27,7 +27,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target-dir", type=Path, default=compare.ROOT / "target/trained", help="where it is built")
     folder = parser.parse_args().target_dir.resolve()
-    refuse_without_programs()
+    machinery.refuse_without([])
     version = ask_rustc("-vV")
     target = re.search(r"^host: (.+)$", version, re.M).group(1)
     merger = find_merger(target, re.search(r"^LLVM version: (\d+)", version, re.M).group(1))
@@ -40,12 +40,6 @@ def main():
         sys.exit(f"{counting} wrote no counts to {counts}")
     subprocess.run([merger, "merge", "-o", profile, *counted], check=True)
     print(build(folder, target, f"-Cprofile-use={profile}"))
-
-
-def refuse_without_programs():
-    gone = machinery.missing(["nginx", "wrk", "h2load", "openssl", "taskset"])
-    if gone:
-        sys.exit(f"not installed: {', '.join(gone)} (bench/README.md says where they come from)")
 
 
 def ask_rustc(*question):
