@@ -18,6 +18,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use h2::Reason;
 use h2::server::{Builder, Connection, Handshake};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep_until;
@@ -100,6 +101,7 @@ where
             biased;
             watched = next => match watched {
                 Watched::Part => speaker.part(),
+                Watched::Expel => speaker.expel(),
                 Watched::Close => return,
             },
             () = parting => {}
@@ -154,6 +156,13 @@ where
         match &mut self.stage {
             Stage::Greeting(_) => {}
             Stage::Open(connection, _) => connection.graceful_shutdown(),
+        }
+    }
+
+    /// Tells the caller that it asks too much. `h2` ends the connection with that.
+    fn expel(&mut self) {
+        if let Stage::Open(connection, _) = &mut self.stage {
+            connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::server::worker::Worker;
 /// The caller may cancel so many requests more than it lets come to their end: all at once, twice. Whoever cancels always
 /// makes work that nobody waits for, here and at the upstream.
 const MAX_CANCELLED: usize = 2 * MAX_STREAMS as usize;
-/// How long a caller that has been told to go has for a request that was on its way.
+/// How long a caller that has been told to go has for a request that was on its way, and one that is sent away to hear of it.
 const PARTING: Duration = Duration::from_secs(1);
 
 /// Why a connection's watch ends.
@@ -25,6 +25,8 @@ const PARTING: Duration = Duration::from_secs(1);
 pub(super) enum Watched {
     /// No further request: it has been idle for long, or callers should go elsewhere.
     Part,
+    /// It makes work that nobody waits for: it is told, and nothing of it goes on.
+    Expel,
     /// The caller is gone, or might as well be.
     Close,
 }
@@ -47,11 +49,14 @@ pub(super) struct Watch<'a, S> {
     came_late: bool,
     /// When the caller was told that there will be no further request.
     told: Option<Instant>,
+    /// When it was sent away.
+    expelled: Option<Instant>,
 }
 
 impl<'a, S> Watch<'a, S> {
     pub(super) fn new(worker: &'a Worker, streams: &'a Streams, socket: &'a RefCell<Http2Socket<S>>) -> Self {
-        Self { worker, streams, socket, began: Instant::now(), came_late: worker.leaving(), told: None }
+        let (began, came_late) = (Instant::now(), worker.leaving());
+        Self { worker, streams, socket, began, came_late, told: None, expelled: None }
     }
 
     pub(super) fn first_alarm(&self) -> Instant {
@@ -86,9 +91,9 @@ impl<'a, S> Watch<'a, S> {
     }
 
     fn look(&mut self) -> Option<Watched> {
-        if self.streams.cancelled() > MAX_CANCELLED {
+        if self.streams.cancelled() > MAX_CANCELLED && self.expelled.is_none() {
             tracing::debug!(target: "server", "a caller cancels one request after the other: its connection is closed");
-            return Some(Watched::Close);
+            return Some(self.note(Watched::Expel));
         }
         let must_go = self.worker.leaving() && (!self.came_late || self.streams.have_begun());
         let parts = self.told.is_none() && (self.worker.draining() || must_go);
@@ -96,8 +101,10 @@ impl<'a, S> Watch<'a, S> {
     }
 
     fn note(&mut self, watched: Watched) -> Watched {
-        if watched == Watched::Part {
-            self.told = Some(Instant::now());
+        match watched {
+            Watched::Part => self.told = Some(Instant::now()),
+            Watched::Expel => self.expelled = Some(Instant::now()),
+            Watched::Close => {}
         }
         watched
     }
@@ -109,6 +116,7 @@ impl<'a, S> Watch<'a, S> {
         let over = |(at, watched)| (at, Due::Watched(watched));
         let stuck = [socket.blocked_since(), self.streams.stuck_since()].into_iter().flatten().min();
         let stuck = stuck.map(|since| (since + limits.write_timeout, Watched::Close));
+        let expelled = self.expelled.map(|since| (since + PARTING, Watched::Close));
         let idle =
             self.streams.idle_since().filter(|_| socket.blocked_since().is_none()).map(|since| match self.told {
                 Some(told) => (since.max(told) + PARTING, Watched::Close),
@@ -119,7 +127,7 @@ impl<'a, S> Watch<'a, S> {
             Some(at) => (at, Due::Watched(Watched::Close)),
             None => (pings.due(socket.heard()), Due::Ping),
         });
-        let others = [stuck, idle, silent].into_iter().flatten().map(over);
+        let others = [stuck, expelled, idle, silent].into_iter().flatten().map(over);
         others.chain(absent).min_by_key(|(deadline, _)| *deadline)
     }
 }
