@@ -10,10 +10,10 @@ use h2::Reason;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use crate::support::http2::{
-    ACK, DATA, END_HEADERS, END_STREAM, FrameCaller, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, fields,
-    frame, get_fields, get_frame, get_http2,
+    ACK, DATA, END_HEADERS, END_STREAM, Frame, FrameCaller, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS,
+    fields, frame, get_fields, get_frame, get_http2,
 };
-use crate::support::{OK, Origin, PATIENCE, Request as Asked, Sidekey, get, get_with, until_true};
+use crate::support::{Broken, OK, Origin, PATIENCE, Request as Asked, Sidekey, get, get_with, until_true};
 
 /// Answers each request with its target.
 fn echo() -> Origin {
@@ -512,6 +512,39 @@ fn one_that_is_cancelled_frees_its_place_and_ends_the_work() {
     assert_eq!(record["cut"], true, "{record}");
     (0..2).for_each(|_| answer.send(()).unwrap());
     assert_eq!(caller.ask(get_http2("localhost", "/api/x")).unwrap().text(), "ok");
+}
+
+/// The next frame of `kind`, be it after a silence that is longer than others have patience for.
+fn await_slowly(frames: &mut FrameCaller, kind: u8) -> Frame {
+    let began = Instant::now();
+    loop {
+        match frames.next() {
+            Ok(frame) if frame.kind == kind => return frame,
+            Ok(_) | Err(Broken::Silent) if began.elapsed() < 2 * PATIENCE => {}
+            other => panic!("no frame of type {kind}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+#[ignore = "takes half a minute: a caller is asked after a silence of 20 s, and has 10 s to answer"]
+fn a_caller_that_has_vanished_is_found_out_and_one_that_answers_is_served() {
+    let (origin, answer) = Origin::patient();
+    let sidekey = Sidekey::start(&origin.upstream("api"));
+    let [mut vanished, mut silent] = ["/api/vanished", "/api/silent"].map(|path| {
+        let mut frames = sidekey.connect_frames(&[]);
+        frames.send(get_frame(1, path));
+        frames
+    });
+    until_true("both at the origin", || origin.requests().len() == 2);
+    let asked = await_slowly(&mut silent, PING);
+    assert_eq!(asked.flags, 0);
+    silent.send(frame(PING, ACK, 0, &asked.payload));
+    await_slowly(&mut vanished, PING);
+    vanished.rest();
+    assert_eq!(sidekey.access(|record| record["path"] == "/api/vanished")["cut"], true);
+    (0..2).for_each(|_| answer.send(()).unwrap());
+    silent.await_frame(DATA);
 }
 
 #[test]
