@@ -88,4 +88,9 @@ def train(binary):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{error.cmd[0]} failed, with {error.returncode}")
+    except KeyboardInterrupt:
+        sys.exit("stopped: what was built so far is kept")
